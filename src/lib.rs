@@ -1,0 +1,14 @@
+//! Measures what a device really achieves and says which published claims about it hold.
+//!
+//! Data flows one way: [`device`] opens a device, [`suite`] asks a question, [`measure`] runs the
+//! protocol, [`record`] keeps every sample; from there on all is pure: [`summary`] and [`fit`] turn
+//! records into figures, [`report`] and [`export`] show them. [`cli`] alone prints and exits.
+//! `docs/ARCHITECTURE.md` says where a thing lives and which absences are invariants.
+
+pub mod device;
+pub mod fit;
+pub mod record;
+pub mod stats;
+pub mod suite;
+pub mod summary;
+pub mod units;

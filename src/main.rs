@@ -1,0 +1,3 @@
+//! The `rooflint` command.
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! What a run file holds: plain data, with no behaviour beyond reading itself.
+//!
+//! A run is one invocation; it holds one [`Record`] per case, and a record keeps every sample. No
+//! derived figure (median, rate, interval) is stored: [`crate::summary`] computes them, so that a
+//! better statistic can be applied to an old file. A file holds no host name, user or address.
+
+mod case;
+mod device;
+mod measurement;
+mod run;
+
+pub use case::{AxisValue, Case, Precision, Quantity, Work};
+pub use device::{Cache, DeviceInfo, DeviceKind, TimerInfo};
+pub use measurement::{
+    Candidate, CheckFailure, CheckPassed, Measurement, Outcome, Protocol, Race, Record, Rejection, Sample, StopReason,
+    WarmUp,
+};
+pub use run::{Environment, Footer, Header, Line, Provenance, Run, RunRequest, ToolInfo};
+
+/// The version of the run file's layout. A change adds a golden file to `tests/data`; every older
+/// version loads for ever.
+pub const SCHEMA_VERSION: u32 = 1;

@@ -1,0 +1,1 @@
+//! Order statistics, intervals, stopping rules: pure functions of numbers.

@@ -1,0 +1,166 @@
+//! The questions put to a device: one file each, and one table of them.
+//!
+//! A benchmark declares its axes, its cases, the bytes and FLOP of a case, the program that runs it and
+//! the check that proves the program right. It never times anything and never sees a backend: the
+//! protocol is [`crate::measure`]'s business.
+
+use std::collections::BTreeMap;
+
+use crate::device::{Device, DeviceError, Program, Wait};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Quantity, Work};
+use crate::units::ByteCount;
+
+/// Every benchmark, in the order they run. To add one: its file, its kernels, and a row here.
+pub static ALL: &[&dyn Benchmark] = &[];
+
+/// The benchmark with an id.
+pub fn find(id: &str) -> Option<&'static dyn Benchmark> {
+    ALL.iter().copied().find(|benchmark| benchmark.meta().id == id)
+}
+
+/// How much to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Profile {
+    /// The headlines, in well under a minute.
+    Quick,
+    /// Every case most users want, in minutes.
+    Standard,
+    /// Every case there is.
+    Full,
+}
+
+impl Profile {
+    /// Every profile with its name.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Quick, "quick"), (Self::Standard, "standard"), (Self::Full, "full")];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(profile, _)| *profile == self).map_or("?", |(_, name)| name)
+    }
+}
+
+/// What the user asked of the suite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Which cases.
+    pub profile: Profile,
+    /// Axes whose values the user gave.
+    pub axes: BTreeMap<String, Vec<AxisValue>>,
+    /// Seed of all data.
+    pub seed: u64,
+}
+
+/// An axis of a benchmark.
+#[derive(Debug, Clone, Copy)]
+pub struct Axis {
+    /// Its name, as in `--axis NAME=VALUE`.
+    pub name: &'static str,
+    /// What it is, with its unit.
+    pub about: &'static str,
+    /// The words it may hold; empty for an axis of numbers.
+    pub words: &'static [&'static str],
+    /// The least number it may hold (axes of numbers only).
+    pub least: u64,
+}
+
+/// What a benchmark is.
+#[derive(Debug, Clone, Copy)]
+pub struct Meta {
+    /// Its id: file stem, kernel folder, record field and report anchor.
+    pub id: &'static str,
+    /// The question it answers, as one sentence with a question mark.
+    pub question: &'static str,
+    /// How the headline is computed: the byte and FLOP formula in words.
+    pub formula: &'static str,
+    /// What a reader should know before trusting a figure: known biases, what it does not show.
+    pub caveats: &'static [&'static str],
+    /// The figure that answers the question.
+    pub quantity: Quantity,
+    /// Its axes.
+    pub axes: &'static [Axis],
+}
+
+/// Why a case cannot be prepared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Stop {
+    /// It does not apply to this device: a fact, not a fault.
+    #[error("{0}")]
+    Skip(String),
+    /// The device failed.
+    #[error(transparent)]
+    Device(DeviceError),
+}
+
+impl From<DeviceError> for Stop {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::Unsupported(reason) => Self::Skip(reason),
+            error => Self::Device(error),
+        }
+    }
+}
+
+/// The buffers a check reads, wherever they are.
+pub trait Outputs {
+    /// Reads bytes of the `index`-th output of the program.
+    fn read(&mut self, index: usize, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError>;
+}
+
+/// Why a check did not pass.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CheckError {
+    /// The result is wrong.
+    #[error(transparent)]
+    Wrong(#[from] CheckFailure),
+    /// The result could not be read.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// One question put to a device. Pure, except `prepare`.
+pub trait Benchmark: Sync {
+    /// What it is.
+    fn meta(&self) -> &'static Meta;
+
+    /// The cases for a device, in running order. Axes the user gave replace the profile's values; values
+    /// were validated against [`Meta::axes`] before.
+    fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case>;
+
+    /// What one repeat of a case moves and computes.
+    fn work(&self, case: &Case) -> Work;
+
+    /// Device memory the case needs, to be compared with what is free before it is prepared.
+    fn footprint(&self, device: &DeviceInfo, case: &Case) -> ByteCount;
+
+    /// Allocates and fills the buffers of a case, and gives the program over them.
+    fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop>;
+
+    /// When the host waits while this case is timed.
+    fn wait(&self, _case: &Case) -> Wait {
+        Wait::AfterAll
+    }
+
+    /// Compares the outputs with a float64 (or exact integer) reference. Called before and after timing.
+    fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError>;
+}
+
+/// Every combination of the axes' values: the user's where given, else the profile's. The last axis
+/// varies fastest.
+pub fn expand(id: &'static str, request: &Request, axes: &[(&'static str, Vec<AxisValue>)]) -> Vec<Case> {
+    let mut points: Vec<Vec<(&'static str, AxisValue)>> = vec![Vec::new()];
+    for (name, defaults) in axes {
+        let values = request.axes.get(*name).unwrap_or(defaults);
+        points = points
+            .into_iter()
+            .flat_map(|point| {
+                values.iter().map(move |value| {
+                    let mut point = point.clone();
+                    point.push((*name, value.clone()));
+                    point
+                })
+            })
+            .collect();
+    }
+    points.into_iter().map(|point| Case::new(id, point, request.seed)).collect()
+}
