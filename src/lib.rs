@@ -7,8 +7,10 @@
 
 pub mod device;
 pub mod fit;
+pub mod measure;
 pub mod record;
 pub mod stats;
+pub mod store;
 pub mod suite;
 pub mod summary;
 pub mod units;

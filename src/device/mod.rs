@@ -162,6 +162,16 @@ impl Step {
         Self::Launch { kernel, variant: "", args, grid: [0; 3], block: [0; 3], shared: ByteCount::ZERO }
     }
 
+    /// What is run: the kernel's id, or the kind of step.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Launch { kernel, .. } => kernel,
+            Self::Matmul { .. } => "matmul",
+            Self::GroupedMatmul { .. } => "grouped_matmul",
+            Self::Copy { .. } => "copy",
+        }
+    }
+
     /// The name of the chosen way, for the race's table: the variant or the plan.
     pub fn variant(&self) -> &str {
         match self {
@@ -186,9 +196,10 @@ pub enum Submit {
 pub struct Program {
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Rows of buffers: repeat `i` uses row `i % rows`, so that no repeat finds its data in a cache.
+    /// Rows of buffers: repeat `i` of a window, counted across its samples, uses row `i % rows`, so that
+    /// no repeat finds its data in a cache. Every window begins with row 0.
     pub bindings: Vec<Vec<BufferId>>,
-    /// Buffers that the check reads.
+    /// Buffers that the check reads: those that row 0 writes.
     pub outputs: Vec<BufferId>,
     /// How repeats are submitted.
     pub submit: Submit,
