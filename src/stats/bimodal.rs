@@ -28,7 +28,7 @@ const DISTANCE: f64 = 0.01;
 /// The sample is cut in two where the variance between the groups is largest (Otsu 1979), each keeping
 /// at least a fifth of it. The groups count as two modes if their medians are far apart against the
 /// spread within them (a robust form of Ashman's D), at least 1 % apart, and hardly a sample lies half
-/// way. By simulation, of 20 samples of one skewed peak under 2 % are called bimodal, of 50 hardly any
+/// way. By simulation, of 20 samples of one skewed peak some 2 % are called bimodal, of 50 hardly any
 /// (of coarsely quantised times up to 4 %, and 1 %); two peaks 8 standard deviations apart are seen in
 /// about 60 % of cases with 20 samples, 95 % with 50.
 pub fn bimodal(sample: &Sorted) -> bool {
