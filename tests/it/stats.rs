@@ -294,6 +294,10 @@ fn modes_that_do_not_matter_are_not_seen() {
     assert!(bimodal(&ticks(1.1)), "two ticks 10 % apart");
     assert!(!bimodal(&sorted(&[1.0; 40])), "constant");
     assert!(!bimodal(&sorted(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0])), "too few to say");
+    let peaks = (0..30).map(|i| f64::from(1 + i % 2) + 0.001 * f64::from(i));
+    assert!(bimodal(&Sorted::new(peaks.clone()).expect("finite")));
+    let bridged = peaks.chain((0..10).map(|i| 1.4 + 0.02 * f64::from(i)));
+    assert!(!bimodal(&Sorted::new(bridged).expect("finite")), "a quarter lies half way");
     let outliers: Vec<f64> = (0..40).map(|i| if i < 6 { 9.0 } else { 1.0 + 0.001 * f64::from(i) }).collect();
     assert!(!bimodal(&sorted(&outliers)), "15 % are outliers, not a mode");
 }
@@ -325,6 +329,9 @@ fn ratio_of_medians() {
     let constant = sorted(&[2.0; 10]);
     assert_eq!(median_ratio(&constant, &constant, 0.95, 1), Some(Interval { low: 1.0, high: 1.0 }));
     assert_eq!(median_ratio(&constant, &sorted(&[0.0, 1.0]), 0.95, 1), None);
+    // Four draws of 1 or 3 have the median 1, 2 or 3 with chances 5, 6 and 5 in 16.
+    let even = median_ratio(&sorted(&[1.0, 1.0, 3.0, 3.0]), &sorted(&[1.0]), 0.2, 1);
+    assert_eq!(even, Some(Interval { low: 2.0, high: 2.0 }));
 }
 
 #[test]

@@ -43,6 +43,13 @@ fn a_rate_is_work_over_the_median_time() {
 }
 
 #[test]
+fn the_interval_of_a_few_samples_is_their_range() {
+    let s = summary(&triad_record(Quantity::Duration, &STEPS[..9]));
+    assert!(near(s.headline, 1.5e-3, 1.0e-3, 2.0e-3), "{:?}", s.headline);
+    assert!(s.flags.contains(&Flag::FewSamples(9)));
+}
+
+#[test]
 fn each_quantity_has_its_unit() {
     let of = |quantity, flop: &[(Precision, u64)]| {
         let s = summary(&record(triad(), work(2000, 1000, flop), quantity, &STEPS));
