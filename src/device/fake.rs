@@ -113,6 +113,8 @@ struct FakeDevice {
     timer: TimerInfo,
     sizes: Vec<(BufferId, ByteCount)>,
     programs: BTreeMap<ProgramId, (Program, u64)>,
+    /// The program whose results the buffers hold, if nothing was written since.
+    computed: Option<ProgramId>,
     calls: u64,
     samples: u64,
 }
@@ -132,6 +134,7 @@ impl FakeDevice {
             timer,
             sizes: Vec::new(),
             programs: BTreeMap::new(),
+            computed: None,
             calls: 0,
             samples: 0,
         })
@@ -209,11 +212,13 @@ impl Device for FakeDevice {
 
     fn fill(&mut self, to: BufferId, pattern: Pattern) -> Result<(), DeviceError> {
         self.call("fill")?;
+        self.computed = None;
         self.inner.fill(to, pattern)
     }
 
     fn write(&mut self, to: BufferId, at: ByteCount, bytes: &[u8]) -> Result<(), DeviceError> {
         self.call("write")?;
+        self.computed = None;
         self.inner.write(to, at, bytes)
     }
 
@@ -251,9 +256,11 @@ impl Device for FakeDevice {
                 std::thread::park();
             }
         }
-        // The results are real: every row that the window would use runs once.
-        let rows = (window.samples * window.repeats).min(program.bindings.len() as u32);
-        self.inner.run(id, &Window { samples: 1, repeats: rows.max(1), ..*window })?;
+        // The results are real, and computed once: every row that a window could use.
+        if self.computed != Some(id) {
+            self.inner.run(id, &Window { samples: 1, repeats: program.bindings.len() as u32, ..*window })?;
+            self.computed = Some(id);
+        }
         if names(&self.script.wrong, &program) || later && names(&self.script.wrong_later, &program) {
             for output in &program.outputs {
                 self.inner.write(*output, ByteCount::ZERO, &[0x5a; 4])?;
