@@ -8,6 +8,7 @@
 //! What is offered to later backends and not used by the CPU (graphs, queued starts, grouped matmul)
 //! is answered by a backend that lacks it with [`DeviceError::Unsupported`], never by pretending.
 
+mod cpu;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -360,7 +361,7 @@ pub struct Backend {
 }
 
 /// Every backend. To add one: its file or folder, and a row here.
-pub static BACKENDS: &[Backend] = &[];
+pub static BACKENDS: &[Backend] = &[cpu::BACKEND];
 
 /// A selector split into its backend and the rest: `cpu`, `wgpu:0`, `fake:slow`.
 pub fn select(selector: &str) -> Result<(&'static Backend, &str), UnknownDevice> {
