@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, complain, print};
+use super::{Command, Exit, Failure, complain, print, terminal_width};
 use crate::record::Run;
-use crate::{report, store};
+use crate::report::terminal::{self, Signs, Style, Terminal};
+use crate::report::{self, About, View};
+use crate::store;
+use crate::suite;
 
 pub const COMMAND: Command = Command {
     name: "report",
@@ -52,11 +55,29 @@ pub fn make_folder(folder: &Path, way_out: &str) -> Result<(), Failure> {
 
 /// Writes the report's files into a folder, in place of an earlier report of the same run.
 pub fn write(folder: &Path, runs: &[Run]) -> Result<(), Failure> {
-    for (name, bytes) in report::render(runs).map_err(Failure::usage)? {
+    for report::File { path: name, bytes } in report::render_view(&view(runs)).map_err(Failure::usage)? {
         let path = folder.join(&name);
         let failed = |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", path.display()));
         path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
         std::fs::write(&path, bytes).map_err(failed)?;
     }
     Ok(())
+}
+
+/// The summary of runs for standard output.
+pub fn summary(runs: &[Run]) -> String {
+    // Consoles that say they are dumb, and the kernel's own, lack Braille. Colours are stripped on the way
+    // out where they are not wanted.
+    let plain = std::env::var_os("TERM").is_some_and(|term| term == "dumb" || term == "linux");
+    let signs = if plain { Signs::Ascii } else { Signs::Unicode };
+    terminal::summary(&view(runs), &Terminal { width: terminal_width(), signs, style: Style::Colour })
+}
+
+/// What a report shows of runs, with the suite's own words about its benchmarks.
+fn view(runs: &[Run]) -> View {
+    let abouts = suite::ALL.iter().map(|benchmark| {
+        let meta = benchmark.meta();
+        About { id: meta.id, question: meta.question, formula: meta.formula, caveats: meta.caveats }
+    });
+    View::of(runs).explained(&abouts.collect::<Vec<_>>())
 }

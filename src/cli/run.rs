@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, complain, print, progress, report, terminal_width, values};
+use super::{Command, Exit, Failure, complain, print, progress, report, values};
 use crate::device;
 use crate::measure::environment;
 use crate::measure::lock::{DeviceLock, LockError};
@@ -270,7 +270,7 @@ fn finish(folder: &Path, run: Run, price: Option<Usd>) -> Result<Exit, Failure> 
     let spent: Seconds = run.records.iter().map(|record| record.elapsed_s).sum();
     let runs = [run];
     report::write(folder, &runs)?;
-    print(&report::summary(&runs, terminal_width()))?;
+    print(&report::summary(&runs))?;
     let cost = price.and_then(|price| price.scaled(spent.get() / 3600.0));
     let cost = cost.map_or(String::new(), |cost| format!(", {cost}"));
     complain(&format!(

@@ -13,7 +13,7 @@ use crate::record::{Cache, DeviceInfo, DeviceKind, TimerInfo};
 use crate::units::{ByteCount, Hertz, Ratio, Seconds};
 
 /// The fake device's row in the table of backends.
-pub const BACKEND: Backend = Backend {
+pub(super) const BACKEND: Backend = Backend {
     id: "fake",
     about: "scripted times and faults over real results, for tests",
     hidden: true,

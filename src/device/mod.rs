@@ -8,6 +8,8 @@
 //! What is offered to later backends and not used by the CPU (graphs, queued starts, grouped matmul)
 //! is answered by a backend that lacks it with [`DeviceError::Unsupported`], never by pretending.
 
+mod cpu;
+mod fake;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -196,8 +198,8 @@ pub enum Submit {
 pub struct Program {
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Rows of buffers: repeat `i` of a window, counted across its samples, uses row `i % rows`, so that
-    /// no repeat finds its data in a cache. Every window begins with row 0.
+    /// Rows of buffers: repeat `i` of a sample uses row `i % rows`, so that no repeat finds its data in a
+    /// cache. Every sample begins with row 0, and holds whole rotations when measured.
     pub bindings: Vec<Vec<BufferId>>,
     /// Buffers that the check reads: those that row 0 writes.
     pub outputs: Vec<BufferId>,
@@ -371,7 +373,7 @@ pub struct Backend {
 }
 
 /// Every backend. To add one: its file or folder, and a row here.
-pub static BACKENDS: &[Backend] = &[];
+pub static BACKENDS: &[Backend] = &[cpu::BACKEND, fake::BACKEND];
 
 /// A selector split into its backend and the rest: `cpu`, `wgpu:0`, `fake:slow`.
 pub fn select(selector: &str) -> Result<(&'static Backend, &str), UnknownDevice> {

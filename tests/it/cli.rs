@@ -218,7 +218,8 @@ fn a_disk_that_fills_up_is_said_and_what_was_written_stays() {
 #[test]
 fn two_runs_of_one_device_are_refused() {
     let folder = folder();
-    let info = (rooflint::device::cpu::BACKEND.describe)("").expect("a CPU");
+    let (backend, rest) = rooflint::device::select("cpu").expect("a backend");
+    let info = (backend.describe)(rest).expect("a CPU");
     let file = folder.path().join(format!("rooflint-cpu-{}.lock", info.identity.unwrap_or(info.selector)));
     let held = fs::File::create(&file).expect("makes");
     held.lock().expect("locks");
