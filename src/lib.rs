@@ -6,8 +6,10 @@
 //! `docs/ARCHITECTURE.md` says where a thing lives and which absences are invariants.
 
 pub mod device;
+pub mod export;
 pub mod fit;
 pub mod record;
+pub mod report;
 pub mod stats;
 pub mod suite;
 pub mod summary;
