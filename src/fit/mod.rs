@@ -3,8 +3,10 @@
 //! This far: measured ceilings and ridge points. Curves and constants with their uncertainty come with
 //! the cost model.
 
-use crate::record::{Precision, Run};
-use crate::summary::Estimate;
+use std::cmp::Ordering;
+
+use crate::record::{Precision, Quantity, Record, Run};
+use crate::summary::{Estimate, Summary};
 
 /// A memory ceiling: the best bandwidth headline of a kernel at a working set past the caches.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +67,14 @@ pub struct Plateau {
     pub flat: bool,
 }
 
+impl Plateau {
+    /// Whether the two largest working sets are larger than the last cache and give one bandwidth: what
+    /// entitles a memory ceiling to its name.
+    pub fn shows_memory(&self) -> bool {
+        self.flat && self.steps.iter().rev().nth(1).is_some_and(|(size, _)| *size > 1.0)
+    }
+}
+
 /// Largest change between the two largest working sets at which memory bandwidth counts as a plateau.
 pub const PLATEAU_TOLERANCE: f64 = 0.02;
 
@@ -83,9 +93,131 @@ pub struct Ceilings {
     pub plateau: Option<Plateau>,
 }
 
+/// Benchmarks whose throughput is a compute ceiling.
+const COMPUTE: [&str; 2] = ["fma", "matmul"];
+
+/// A measured record beside its summary.
+struct Measured<'a> {
+    record: &'a Record,
+    summary: Summary,
+}
+
 impl Ceilings {
-    /// The ceilings of the run's `device`-th device.
-    pub fn of(_run: &Run, _device: u32) -> Self {
-        Self::default()
+    /// The ceilings of the run's `device`-th device. Records of other devices, and those that were not
+    /// measured, are passed over.
+    pub fn of(run: &Run, device: u32) -> Self {
+        let records = run.records.iter().filter(|record| record.device == device);
+        let measured: Vec<Measured> =
+            records.filter_map(|record| Some(Measured { record, summary: Summary::of(record)? })).collect();
+        let cache = run.header.devices.get(device as usize).and_then(|info| info.last_cache());
+
+        let memory = memory(&measured);
+        let compute = compute(&measured);
+        let ridges = ridges(&compute, &memory);
+        let plateau = cache.and_then(|cache| plateau(&measured, cache.0 as f64));
+        Self { memory, compute, ridges, points: measured.iter().filter_map(point).collect(), plateau }
     }
+}
+
+/// Highest first.
+fn fastest_first(a: Estimate, b: Estimate) -> Ordering {
+    b.value.total_cmp(&a.value)
+}
+
+/// Kernel, bytes of a stream and summary of every memory bandwidth.
+fn bandwidths<'a>(measured: &'a [Measured]) -> impl Iterator<Item = (&'a str, u64, &'a Measured<'a>)> {
+    measured.iter().filter_map(|item| {
+        let case = &item.record.case;
+        let wanted = case.benchmark == "memory" && item.summary.quantity == Quantity::Bandwidth;
+        wanted.then_some((case.word("kernel")?, case.count("size")?, item))
+    })
+}
+
+/// The largest working set of every kernel, and the fastest case there.
+fn memory(measured: &[Measured]) -> Vec<MemoryCeiling> {
+    let mut rows: Vec<_> = bandwidths(measured).collect();
+    rows.sort_by(|(kernel_a, size_a, a), (kernel_b, size_b, b)| {
+        let fastest = || fastest_first(a.summary.headline, b.summary.headline);
+        kernel_a.cmp(kernel_b).then(size_b.cmp(size_a)).then_with(fastest)
+    });
+    rows.dedup_by_key(|(kernel, ..)| *kernel);
+    let ceiling = |(kernel, _, item): (&str, u64, &Measured)| MemoryCeiling {
+        kernel: kernel.to_owned(),
+        rate: item.summary.headline,
+        case: item.record.case.key(),
+    };
+    let mut ceilings: Vec<_> = rows.into_iter().map(ceiling).collect();
+    ceilings.sort_by(|a, b| fastest_first(a.rate, b.rate));
+    ceilings
+}
+
+/// The fastest case of every benchmark and precision.
+fn compute(measured: &[Measured]) -> Vec<ComputeCeiling> {
+    let mut ceilings: Vec<ComputeCeiling> = Vec::new();
+    for Measured { record, summary } in measured {
+        let benchmark = &record.case.benchmark;
+        let Some(precision) = summary.precision.filter(|_| summary.quantity == Quantity::Throughput) else {
+            continue;
+        };
+        if COMPUTE.contains(&benchmark.as_str()) {
+            let (benchmark, case) = (benchmark.clone(), record.case.key());
+            ceilings.push(ComputeCeiling { benchmark, precision, rate: summary.headline, case });
+        }
+    }
+    ceilings.sort_by(|a, b| fastest_first(a.rate, b.rate));
+    let mut seen = Vec::new();
+    ceilings.retain(|ceiling| {
+        let id = (ceiling.benchmark.clone(), ceiling.precision);
+        let new = !seen.contains(&id);
+        seen.push(id);
+        new
+    });
+    ceilings
+}
+
+/// Where each compute ceiling meets the read ceiling, or the fastest memory ceiling without one.
+fn ridges(compute: &[ComputeCeiling], memory: &[MemoryCeiling]) -> Vec<Ridge> {
+    let Some(slope) = memory.iter().find(|ceiling| ceiling.kernel == "read").or(memory.first()) else {
+        return Vec::new();
+    };
+    let meet = |(index, ceiling): (usize, &ComputeCeiling)| {
+        let (flat, slope) = (ceiling.rate, slope.rate);
+        let (value, low, high) = (flat.value / slope.value, flat.low / slope.high, flat.high / slope.low);
+        Ridge { compute: index, intensity: Estimate { value, low, high } }
+    };
+    compute.iter().enumerate().map(meet).collect()
+}
+
+/// The record on the roofline's plane; `None` if it computes nothing or moves nothing. Work of several
+/// precisions counts under the one most of its operations are in.
+fn point(measured: &Measured) -> Option<Point> {
+    let Measured { record, summary } = measured;
+    let intensity = summary.intensity?.get();
+    let (precision, _) = record.work.flop.iter().max_by_key(|(_, count)| **count)?;
+    let rate = Estimate::rate(record.work.operations().0 as f64, summary.time);
+    (intensity > 0.0 && rate.high.is_finite()).then(|| Point {
+        case: record.case.key(),
+        benchmark: record.case.benchmark.clone(),
+        precision: *precision,
+        intensity,
+        rate,
+    })
+}
+
+/// Read bandwidth over working sets, smallest first. `None` below two of them, or without a cache to
+/// compare with.
+fn plateau(measured: &[Measured], cache_b: f64) -> Option<Plateau> {
+    let mut rows: Vec<(u64, Estimate)> = bandwidths(measured)
+        .filter(|(kernel, ..)| *kernel == "read")
+        .map(|(_, size, item)| (size, item.summary.headline))
+        .collect();
+    rows.sort_by(|(size_a, a), (size_b, b)| size_a.cmp(size_b).then(fastest_first(*a, *b)));
+    rows.dedup_by_key(|(size, _)| *size);
+    let [.., (_, before), (_, last)] = rows.as_slice() else {
+        return None;
+    };
+    let drift = before.value / last.value - 1.0;
+    let flat = drift.abs() <= PLATEAU_TOLERANCE || before.overlaps(last);
+    let steps = rows.iter().map(|(size, rate)| (*size as f64 / cache_b, *rate)).collect();
+    (cache_b > 0.0).then_some(Plateau { steps, drift, flat })
 }
