@@ -16,23 +16,21 @@ pub fn lag1(series: &[f64]) -> f64 {
 /// length: the length over the integrated autocorrelation time.
 ///
 /// The sum over lags is cut off by Geyer's initial positive sequence (*Practical Markov Chain Monte
-/// Carlo*, 1992): neighbouring pairs of lags are added while their sum is positive and made no larger
-/// than the pair before. A constant series gives its length: it leaves no doubt about its median.
-/// Negative correlation is not credited: alternation is no reason to trust a median more.
+/// Carlo*, 1992): neighbouring pairs of lags are added while their sum is positive. A constant series
+/// gives its length: it leaves no doubt about its median. Negative correlation is not credited:
+/// alternation is no reason to trust a median more.
 pub fn effective_count(series: &[f64]) -> f64 {
     let n = series.len();
     let Some(ranks) = Ranks::of(series) else {
         return n as f64;
     };
     let mut time = -1.0;
-    let mut previous = f64::INFINITY;
     for lag in (0..n.saturating_sub(1)).step_by(2) {
-        let pair = (ranks.correlation(lag) + ranks.correlation(lag + 1)).min(previous);
+        let pair = ranks.correlation(lag) + ranks.correlation(lag + 1);
         if pair <= 0.0 {
             break;
         }
         time += 2.0 * pair;
-        previous = pair;
     }
     (n as f64 / time.max(1.0)).max(1.0)
 }
