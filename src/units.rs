@@ -289,8 +289,9 @@ pub fn digits(value: f64) -> String {
     }
 }
 
-/// A value with the decimal prefix that keeps it between 1 and 1000: `scaled(2.5e9, "B/s")` is `2.5 GB/s`.
-pub fn with_prefix(value: f64, unit: &str) -> String {
+/// The decimal prefix that keeps a value between 1 and 1000, with its factor: `prefix(2.5e9)` is `(1e9, "G")`.
+/// Zero, and what is smaller than any prefix, take no part in the choice and get the nearest.
+pub fn prefix(value: f64) -> (f64, &'static str) {
     const PREFIXES: [(f64, &str); 9] = [
         (1e15, "P"),
         (1e12, "T"),
@@ -303,11 +304,16 @@ pub fn with_prefix(value: f64, unit: &str) -> String {
         (1e-9, "n"),
     ];
     if value == 0.0 {
-        return format!("0 {unit}");
+        return (1.0, "");
     }
     // 0.99995 of a prefix rounds up to it, so 999.96e6 reads 1 G and not 1000 M.
-    let (scale, prefix) =
-        PREFIXES.iter().find(|(scale, _)| value.abs() >= scale * 0.99995).unwrap_or(&PREFIXES[PREFIXES.len() - 1]);
+    let found = PREFIXES.iter().find(|(scale, _)| value.abs() >= scale * 0.99995);
+    *found.unwrap_or(&PREFIXES[PREFIXES.len() - 1])
+}
+
+/// A value with the decimal prefix that keeps it between 1 and 1000: `with_prefix(2.5e9, "B/s")` is `2.5 GB/s`.
+pub fn with_prefix(value: f64, unit: &str) -> String {
+    let (scale, prefix) = prefix(value);
     format!("{} {prefix}{unit}", digits(value / scale))
 }
 
