@@ -22,8 +22,12 @@ pub fn half_width(estimate: Estimate) -> f64 {
 
 /// An estimate in units of `scale`.
 pub fn shown(estimate: Estimate, scale: f64) -> Shown {
+    rounded(estimate, scale, SIGNIFICANT)
+}
+
+fn rounded(estimate: Estimate, scale: f64, significant: i32) -> Shown {
     let (value, half) = (estimate.value / scale, half_width(estimate) / scale);
-    let finest = magnitude(value) - (SIGNIFICANT - 1);
+    let finest = magnitude(value) - (significant - 1);
     let place = if half > 0.0 { half_place(half).max(finest) } else { finest };
     let half = match half {
         half if half == 0.0 => "0".to_owned(),
@@ -39,6 +43,12 @@ pub fn plain(estimate: Estimate, unit: &str) -> String {
     spaced(&shown(estimate, scale).value, &format!("{prefix}{unit}"))
 }
 
+/// The same in three digits at most, for sentences.
+pub fn brief(estimate: Estimate, unit: &str) -> String {
+    let (scale, prefix) = prefix(estimate.value);
+    spaced(&rounded(estimate, scale, SIGNIFICANT - 1).value, &format!("{prefix}{unit}"))
+}
+
 /// An estimate with the prefix that suits it and its half-width: `52.1 ± 0.4 GB/s`.
 pub fn with_half(estimate: Estimate, unit: &str) -> String {
     let (scale, prefix) = prefix(estimate.value);
@@ -46,12 +56,12 @@ pub fn with_half(estimate: Estimate, unit: &str) -> String {
     spaced(&format!("{value} ± {half}"), &format!("{prefix}{unit}"))
 }
 
-/// A share as a whole percentage, with one decimal below ten: `95 %`, `3.2 %`.
+/// A share as a whole percentage, with one decimal below ten: `95 %`, `3.2 %`, `3 %`.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent.abs() >= 9.95 || percent == 0.0 => format!("{percent:.0} %"),
         percent if percent.abs() < 0.05 => "<0.1 %".to_owned(),
-        percent => format!("{percent:.1} %"),
+        percent => format!("{} %", digits((percent * 10.0).round() / 10.0)),
     }
 }
 
@@ -61,6 +71,11 @@ pub fn times(ratio: f64) -> String {
         ratio if ratio >= 9.95 => format!("{ratio:.0} times"),
         ratio => format!("{} times", digits((ratio * 100.0).round() / 100.0)),
     }
+}
+
+/// Digits after the point.
+pub fn decimals(number: &str) -> usize {
+    number.split_once('.').map_or(0, |(_, decimals)| decimals.len())
 }
 
 fn spaced(number: &str, unit: &str) -> String {

@@ -7,7 +7,7 @@ use super::{About, Badge, CaseRef, Cell, Column, Level, Row, Subject, Table};
 use crate::record::{Measurement, Outcome, Quantity, Race, Record};
 use crate::report::number;
 use crate::stats::Sorted;
-use crate::summary::{Estimate, Flag, Summary};
+use crate::summary::{CONFIDENCE, Estimate, Flag, Summary};
 use crate::units::prefix;
 
 /// Share of the roof above which data must have come from a cache: memory alone cannot do it.
@@ -150,11 +150,13 @@ impl Subject<'_> {
 }
 
 fn benchmark(id: &str, cases: &[&CaseData<'_>], anchors: &mut Anchors) -> BenchmarkView {
-    let names: BTreeSet<&str> = cases.iter().flat_map(|case| case.record.case.axes.keys().map(String::as_str)).collect();
+    let names: BTreeSet<&str> =
+        cases.iter().flat_map(|case| case.record.case.axes.keys().map(String::as_str)).collect();
     let mut axes: Vec<&str> = names.into_iter().collect();
     axes.sort_by_key(|name| axis_rank(name));
     // One prefix for all, so that a column can be read down.
-    let largest = cases.iter().filter_map(|case| case.headline()).map(|(estimate, _)| estimate.value).fold(0.0, f64::max);
+    let largest =
+        cases.iter().filter_map(|case| case.headline()).map(|(estimate, _)| estimate.value).fold(0.0, f64::max);
     let (scale, prefix) = prefix(largest);
     let units: BTreeSet<&str> = cases.iter().filter_map(|case| case.headline()).map(|(_, unit)| unit).collect();
     let unit = match units.len() {
@@ -180,7 +182,8 @@ fn benchmark(id: &str, cases: &[&CaseData<'_>], anchors: &mut Anchors) -> Benchm
 
 fn case_view(case: &CaseData<'_>, axes: &[&str], scale: (f64, &str), anchors: &mut Anchors) -> CaseView {
     let record = case.record;
-    let values = axes.iter().map(|name| record.case.axes.get(*name).map_or(String::new(), |value| axis_value(name, value)));
+    let values =
+        axes.iter().map(|name| record.case.axes.get(*name).map_or(String::new(), |value| axis_value(name, value)));
     let reason = match &record.outcome {
         Outcome::Measured(_) if case.summary.is_none() => Some("it kept no usable sample".to_owned()),
         Outcome::Measured(_) => None,
@@ -190,7 +193,14 @@ fn case_view(case: &CaseData<'_>, axes: &[&str], scale: (f64, &str), anchors: &m
     let (mut badges, mut flags) = (Vec::new(), Vec::new());
     if reason.is_some() {
         let level = if matches!(record.outcome, Outcome::Skipped(_)) { Level::Note } else { Level::Fault };
-        badges.push(Badge { level, text: if case.summary.is_none() && record.outcome.measurement().is_some() { "no sample".to_owned() } else { record.outcome.word().to_owned() } });
+        badges.push(Badge {
+            level,
+            text: if case.summary.is_none() && record.outcome.measurement().is_some() {
+                "no sample".to_owned()
+            } else {
+                record.outcome.word().to_owned()
+            },
+        });
     }
     for flag in case.summary.iter().flat_map(|summary| &summary.flags) {
         badges.push(badge(flag));
@@ -214,7 +224,12 @@ fn case_view(case: &CaseData<'_>, axes: &[&str], scale: (f64, &str), anchors: &m
     }
 }
 
-fn result(case: &CaseData<'_>, summary: &Summary, measurement: &Measurement, (scale, prefix): (f64, &str)) -> ResultView {
+fn result(
+    case: &CaseData<'_>,
+    summary: &Summary,
+    measurement: &Measurement,
+    (scale, prefix): (f64, &str),
+) -> ResultView {
     let number::Shown { value, half } = number::shown(summary.headline, scale);
     let taken = summary.accepted + summary.rejected;
     ResultView {
@@ -279,7 +294,8 @@ fn races(cases: &[&CaseData<'_>]) -> Option<Table> {
     if rows.is_empty() {
         return None;
     }
-    let columns = vec![Column::text("Case"), Column::text("Variant"), Column::number("Time in the race"), Column::text("")];
+    let columns =
+        vec![Column::text("Case"), Column::text("Variant"), Column::number("Time in the race"), Column::text("")];
     Some(Table { caption: "Variants tried before measuring".to_owned(), columns, rows })
 }
 
@@ -295,7 +311,8 @@ fn race_rows(case: &CaseData<'_>) -> Vec<Row> {
             None => String::new(),
         };
         let name = if index == 0 { Cell::text(case.label.clone()) } else { Cell::Empty };
-        let cells = vec![name, Cell::text(clean(&candidate.variant)), Cell::text(time.unwrap_or_default()), Cell::text(remark)];
+        let cells =
+            vec![name, Cell::text(clean(&candidate.variant)), Cell::text(time.unwrap_or_default()), Cell::text(remark)];
         Row { anchor: None, cells }
     };
     candidates.iter().enumerate().map(|(index, candidate)| row(index, candidate)).collect()
@@ -314,21 +331,39 @@ impl BenchmarkView {
         let timed = self.quantity != "Time";
         let shared = results().any(|result| result.share.is_some());
         let clocked = results().any(|result| result.clock.is_some());
-        let varied = results().any(|result| !result.variant.is_empty());
+        let variants: BTreeSet<&str> = results().map(|result| result.variant.as_str()).collect();
+        let varied = variants.len() > 1;
         let mixed = self.unit.is_none() && results().next().is_some();
         let mut columns: Vec<Column> = self.axes.iter().map(|axis| Column::text(axis)).collect();
         columns.push(Column::number(&match &self.unit {
             Some(unit) => format!("{} ({unit})", self.quantity),
             None => self.quantity.to_owned(),
         }));
-        let optional = [(mixed, "Unit"), (shared, "Of roof"), (timed, "Time"), (true, "IQR"), (true, "Samples"), (clocked, "Clock")];
+        let optional = [
+            (mixed, "Unit"),
+            (shared, "Of roof"),
+            (timed, "Time"),
+            (true, "IQR"),
+            (true, "Samples"),
+            (clocked, "Clock"),
+        ];
         let shown = optional.iter().filter(|(wanted, _)| *wanted);
-        columns.extend(shown.map(|(_, title)| if *title == "Unit" { Column::text(title) } else { Column::number(title) }));
+        columns
+            .extend(shown.map(|(_, title)| if *title == "Unit" { Column::text(title) } else { Column::number(title) }));
         columns.extend(varied.then(|| Column::text("Variant")));
         columns.push(Column::text("Flags"));
         let wanted = Wanted { mixed, shared, timed, clocked, varied };
         let rows = self.cases.iter().map(|case| case.row(&wanted)).collect();
-        Table { caption: format!("{} {}", self.id, self.quantity.to_lowercase()), columns, rows }
+        let variant = match (varied, variants.first()) {
+            (false, Some(variant)) if !variant.is_empty() => format!(" All by variant {variant}."),
+            _ => String::new(),
+        };
+        let (quantity, confidence) = (self.quantity.to_lowercase(), number::percent(CONFIDENCE));
+        let caption = format!(
+            "Median {quantity} of each case, ± half-width of its {confidence} interval. IQR: interquartile range over \
+             median.{variant}"
+        );
+        Table { caption, columns, rows }
     }
 }
 
@@ -344,24 +379,28 @@ struct Wanted {
 impl CaseView {
     fn row(&self, wanted: &Wanted) -> Row {
         let mut cells: Vec<Cell> = self.axes.iter().map(Cell::text).collect();
-        let result = self.result.as_ref();
-        cells.push(result.map_or(Cell::Empty, |result| Cell::Interval { value: result.value.clone(), half: result.half.clone() }));
+        let badges = match (self.badges.is_empty(), &self.reason) {
+            (true, None) => Cell::Empty,
+            (_, reason) => Cell::Badges { badges: self.badges.clone(), detail: reason.clone() },
+        };
+        let Some(result) = &self.result else {
+            cells.push(badges);
+            return Row { anchor: Some(self.anchor.clone()), cells };
+        };
+        cells.push(Cell::Interval { value: result.value.clone(), half: result.half.clone() });
         let mut push = |wanted: bool, text: Option<&String>| {
             if wanted {
                 cells.push(text.map_or(Cell::Empty, Cell::text));
             }
         };
-        push(wanted.mixed, result.map(|result| &result.unit));
-        push(wanted.shared, result.and_then(|result| result.share.as_ref()));
-        push(wanted.timed, result.map(|result| &result.time));
-        push(true, result.map(|result| &result.spread));
-        push(true, result.map(|result| &result.samples));
-        push(wanted.clocked, result.and_then(|result| result.clock.as_ref()));
-        push(wanted.varied, result.map(|result| &result.variant));
-        cells.push(match (self.badges.is_empty(), &self.reason) {
-            (true, None) => Cell::Empty,
-            (_, reason) => Cell::Badges { badges: self.badges.clone(), detail: reason.clone() },
-        });
+        push(wanted.mixed, Some(&result.unit));
+        push(wanted.shared, result.share.as_ref());
+        push(wanted.timed, Some(&result.time));
+        push(true, Some(&result.spread));
+        push(true, Some(&result.samples));
+        push(wanted.clocked, result.clock.as_ref());
+        push(wanted.varied, Some(&result.variant));
+        cells.push(badges);
         Row { anchor: Some(self.anchor.clone()), cells }
     }
 }

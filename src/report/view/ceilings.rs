@@ -64,14 +64,15 @@ impl Subject<'_> {
         sentences.extend(self.best_product(cases).and_then(|(case, estimate, precision)| {
             let (_, ceiling) = self.compute(precision)?;
             let share = number::percent(estimate.value / ceiling.rate.value);
-            let rate = number::plain(estimate, precision.rate_unit());
+            let rate = number::brief(estimate, precision.rate_unit());
             let own = ceiling.case == case.record.case.key();
             let of = if own { String::new() } else { format!(", {share} of its {precision} ceiling") };
             Some(format!("Its best matrix product ({}) reaches {rate}{of}.", case.label))
         }));
         if self.ceilings.plateau.as_ref().is_some_and(|plateau| !plateau.flat) {
             sentences.push(
-                "Bandwidth was still changing at the largest working set: take the memory figure as a bound.".to_owned(),
+                "Bandwidth was still changing at the largest working set: take the memory figure as a bound."
+                    .to_owned(),
             );
         }
         sentences.push(tally(cases));
@@ -91,16 +92,16 @@ impl Subject<'_> {
                 "write" => "writes memory".to_owned(),
                 kernel => format!("moves memory ({})", clean(kernel)),
             };
-            format!("{verb} at {}", number::plain(memory.rate, "B/s"))
+            format!("{verb} at {}", number::brief(memory.rate, "B/s"))
         });
         let compute = self.spokesman().map(|(index, compute)| {
-            let rate = number::plain(compute.rate, compute.precision.rate_unit());
+            let rate = number::brief(compute.rate, compute.precision.rate_unit());
             (format!("computes {rate} in {}", compute.precision), index)
         });
         match (memory, compute) {
             (Some(memory), Some((compute, index))) => match self.ridge(index) {
                 Some(ridge) => {
-                    let ridge = number::plain(ridge.intensity, "");
+                    let ridge = number::brief(ridge.intensity, "");
                     format!("{name} {memory} and {compute}: kernels below {ridge} FLOP/B are bound by memory.")
                 }
                 None => format!("{name} {memory} and {compute}."),
@@ -122,7 +123,8 @@ impl Subject<'_> {
         });
         let spoken = self.spokesman().map(|(_, compute)| compute.precision);
         products.max_by(|a, b| {
-            let rank = |(_, estimate, precision): &(_, Estimate, Precision)| (Some(*precision) == spoken, estimate.value);
+            let rank =
+                |(_, estimate, precision): &(_, Estimate, Precision)| (Some(*precision) == spoken, estimate.value);
             let ((a_spoken, a_rate), (b_spoken, b_rate)) = (rank(a), rank(b));
             a_spoken.cmp(&b_spoken).then(a_rate.total_cmp(&b_rate))
         })
@@ -133,7 +135,7 @@ impl Subject<'_> {
         let mut cards: Vec<Card> = self.memory_card(anchor("memory")).into_iter().collect();
         for (index, roof) in self.roofs().into_iter().take(4) {
             let unit = if roof.precision.is_integer() { "OP/B" } else { "FLOP/B" };
-            let detail = self.ridge(index).map(|ridge| format!("ridge at {}", number::plain(ridge.intensity, unit)));
+            let detail = self.ridge(index).map(|ridge| format!("ridge at {}", number::brief(ridge.intensity, unit)));
             let label = format!("Compute, {}", roof.precision);
             let detail = detail.unwrap_or_else(|| clean(&roof.case));
             cards.push(card(&label, roof.rate, roof.precision.rate_unit(), detail, anchor(&roof.benchmark)));
@@ -162,7 +164,7 @@ impl Subject<'_> {
         let memory = self.memory()?;
         let others = self.ceilings.memory.iter().filter(|other| other.kernel != memory.kernel);
         let others: Vec<String> =
-            others.map(|other| format!("{} {}", clean(&other.kernel), number::plain(other.rate, "B/s"))).collect();
+            others.map(|other| format!("{} {}", clean(&other.kernel), number::brief(other.rate, "B/s"))).collect();
         let detail = if others.is_empty() { clean(&memory.case) } else { others.join(", ") };
         Some(card(&format!("Memory {}", clean(&memory.kernel)), memory.rate, "B/s", detail, anchor))
     }
@@ -195,7 +197,10 @@ impl Subject<'_> {
         let plateau = self.ceilings.plateau.as_ref()?;
         let row = |(times, rate): &(f64, Estimate)| {
             let number::Shown { value, half } = number::shown(*rate, 1e9);
-            let cells = vec![Cell::text(number::times(*times)), Cell::Interval { value, half }];
+            let cells = vec![
+                Cell::text(format!("{} ×", crate::units::digits((times * 100.0).round() / 100.0))),
+                Cell::Interval { value, half },
+            ];
             Row { anchor: None, cells }
         };
         let verdict = if plateau.flat { "a plateau" } else { "no plateau" };
@@ -234,7 +239,9 @@ fn card(label: &str, estimate: Estimate, unit: &str, detail: String, anchor: Opt
 
 /// The case that tells what starting work costs: on the most threads.
 fn launch<'c, 'd>(cases: &'c [CaseData<'d>]) -> Option<(&'c CaseData<'d>, Estimate)> {
-    let timed = cases.iter().filter(|case| case.record.case.benchmark == "launch" && case.record.quantity == Quantity::Duration);
+    let timed = cases
+        .iter()
+        .filter(|case| case.record.case.benchmark == "launch" && case.record.quantity == Quantity::Duration);
     let timed = timed.filter_map(|case| Some((case, case.summary.as_ref()?.headline)));
     timed.max_by_key(|(case, _)| case.record.case.count("threads"))
 }
@@ -256,7 +263,10 @@ fn others(cases: &[CaseData<'_>]) -> Option<String> {
     let kinds: [(usize, &str); 4] = [
         (number(|case| matches!(case.record.outcome, Outcome::Wrong(_))), "wrong"),
         (number(|case| matches!(case.record.outcome, Outcome::Failed(_))), "failed"),
-        (number(|case| matches!(case.record.outcome, Outcome::Measured(_)) && case.summary.is_none()), "without a sample"),
+        (
+            number(|case| matches!(case.record.outcome, Outcome::Measured(_)) && case.summary.is_none()),
+            "without a sample",
+        ),
         (number(|case| matches!(case.record.outcome, Outcome::Skipped(_))), "skipped"),
     ];
     let parts: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();

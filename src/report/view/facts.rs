@@ -31,7 +31,11 @@ fn run_facts(run: &Run) -> Vec<Fact> {
     facts.push(Fact::new("Profile", clean(&request.profile)));
     facts.extend(request.budget_s.map(|budget| Fact::new("Time allowed", budget.to_string())));
     let all = |texts: &[String], none: &str| {
-        if texts.is_empty() { none.to_owned() } else { texts.iter().map(|text| clean(text)).collect::<Vec<_>>().join(", ") }
+        if texts.is_empty() {
+            none.to_owned()
+        } else {
+            texts.iter().map(|text| clean(text)).collect::<Vec<_>>().join(", ")
+        }
     };
     facts.push(Fact::new("Benchmarks", all(&request.benchmarks, "all")));
     facts.push(Fact::new("Devices asked for", all(&request.devices, "all")));
@@ -78,12 +82,16 @@ fn machine_facts(run: &Run) -> Vec<Fact> {
         None => "not told",
     };
     facts.push(Fact::new("Virtual machine", hypervisor));
-    facts.extend(machine.quota_cores.map(|quota| Fact::new("CPU quota", format!("{} cores", crate::units::digits(quota.get())))));
+    facts.extend(
+        machine.quota_cores.map(|quota| Fact::new("CPU quota", format!("{} cores", crate::units::digits(quota.get())))),
+    );
     facts.push(Fact::new("Frequency governor", told(&machine.governor)));
     facts.push(Fact::new("Transparent huge pages", told(&machine.huge_pages)));
-    facts.extend(machine.other_load.map(|load| {
-        Fact::new("Other processes before the run", format!("{} of a core", number::percent(load.get())))
-    }));
+    facts.extend(
+        machine.other_load.map(|load| {
+            Fact::new("Other processes before the run", format!("{} of a core", number::percent(load.get())))
+        }),
+    );
     facts
 }
 
@@ -129,13 +137,15 @@ fn cache(cache: &crate::record::Cache) -> String {
 fn measuring(run: &Run, index: u32) -> Vec<Fact> {
     let records = run.records.iter().filter(|record| record.device == index);
     let measured: Vec<_> = records.filter_map(|record| record.outcome.measurement()).collect();
-    let mut facts: Vec<Fact> = measured.first().map(|first| Fact::new("Timer", timer(&first.timer))).into_iter().collect();
+    let mut facts: Vec<Fact> =
+        measured.first().map(|first| Fact::new("Timer", timer(&first.timer))).into_iter().collect();
     let mut conditions: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for (name, value) in measured.iter().flat_map(|measurement| &measurement.conditions) {
         *conditions.entry(name).or_default().entry(value).or_default() += 1;
     }
     for (name, values) in conditions {
-        let counted = |(value, cases): (&&str, &usize)| format!("{} ({cases} of {} cases)", clean(value), measured.len());
+        let counted =
+            |(value, cases): (&&str, &usize)| format!("{} ({cases} of {} cases)", clean(value), measured.len());
         let text = match values.iter().next() {
             Some((value, cases)) if *cases == measured.len() => clean(value),
             _ => list(&values.iter().map(counted).collect::<Vec<_>>()),

@@ -12,6 +12,7 @@ mod notices;
 mod plots;
 mod text;
 
+pub(crate) use cases::cause;
 pub use cases::{BenchmarkView, CaseView, ResultView};
 pub use plots::{Bar, Bars, ComputeRoof, Drawn, MemoryRoof, Plot, Point, Ridge, Roofline, Strip, Strips};
 pub use text::clean;
@@ -172,7 +173,7 @@ pub struct Table {
     pub caption: String,
     /// Heads of its columns.
     pub columns: Vec<Column>,
-    /// Its rows, each as long as `columns`.
+    /// Its rows.
     pub rows: Vec<Row>,
 }
 
@@ -200,7 +201,7 @@ impl Column {
 pub struct Row {
     /// Where links to it go.
     pub anchor: Option<String>,
-    /// Its cells.
+    /// Its cells. Where there are fewer than columns, the last spans the rest.
     pub cells: Vec<Cell>,
 }
 
@@ -255,7 +256,7 @@ impl View {
     pub fn of(runs: &[Run]) -> Self {
         let several = runs.iter().map(|run| run.header.devices.len()).sum::<usize>() > 1;
         let mut anchors = Anchors::default();
-        for fixed in ["top", "results", "environment", "method", "warnings"] {
+        for fixed in ["top", "environment", "method", "warnings"] {
             anchors.take(fixed);
         }
         let mut devices = Vec::new();

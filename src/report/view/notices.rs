@@ -7,7 +7,7 @@ use super::text::{clean, count, list};
 use super::{BenchmarkView, CaseRef, Level, Notice, Subject};
 use crate::record::{DeviceKind, Precision, Record, Rejection, Run};
 use crate::report::number;
-use crate::summary::{Flag, Summary, WIDE};
+use crate::summary::{Summary, WIDE};
 
 /// Speed-up per thread below which threads do not act like cores of their own. Two threads of one core
 /// share its arithmetic units and reach about half; two cores lose a few per cent to clocks and caches.
@@ -35,7 +35,11 @@ pub(super) fn of_run(run: &Run, about: Option<&str>, notices: &mut Vec<Notice>) 
     match &run.footer {
         None => add(Level::Fault, format!("The run was cut off after {finished} of {planned} cases."), &resume),
         Some(footer) if footer.interrupted => {
-            add(Level::Caution, format!("The run was stopped by its user after {finished} of {planned} cases."), &resume);
+            add(
+                Level::Caution,
+                format!("The run was stopped by its user after {finished} of {planned} cases."),
+                &resume,
+            );
         }
         Some(_) if finished < planned => {
             add(Level::Fault, format!("Only {finished} of {planned} planned cases are in the run."), &resume);
@@ -90,11 +94,9 @@ impl Subject<'_> {
                 "This device is an emulator: its answers are right, its times mean nothing.",
                 "Use these figures for tests only.",
             ),
-            DeviceKind::Fake => (
-                Level::Fault,
-                "This device is a fake: its times are scripted.",
-                "Use these figures for tests only.",
-            ),
+            DeviceKind::Fake => {
+                (Level::Fault, "This device is a fake: its times are scripted.", "Use these figures for tests only.")
+            }
         };
         notices.push(self.notice(level, what, action, Vec::new()));
     }
@@ -110,17 +112,19 @@ impl Subject<'_> {
         if !wrong.is_empty() {
             let what = format!("{} computed a wrong result; the times are not kept.", count(wrong.len(), "case"));
             let again = again(&wrong, benchmarks);
-            let action = format!("Run {again} again. If it stays, suspect the memory, an unstable clock or the driver.");
+            let action =
+                format!("Run {again} again. If it stays, suspect the memory, an unstable clock or the driver.");
             notices.push(self.notice(Level::Fault, what, action, wrong));
         }
         if !failed.is_empty() {
-            let what = format!("{} failed and have no result.", count(failed.len(), "case")).replace("1 case failed and have", "1 case failed and has");
+            let what = format!("{} failed and have no result.", count(failed.len(), "case"))
+                .replace("1 case failed and have", "1 case failed and has");
             let action = format!("Remove the cause named with each, then run {} again.", again(&failed, benchmarks));
             notices.push(self.notice(Level::Fault, what, action, failed));
         }
         if !skipped.is_empty() {
-            let what = format!("{} skipped, for the reason named with each.", was_were(skipped.len()));
-            notices.push(self.notice(Level::Note, what, "Nothing to do, unless a reason surprises.", skipped));
+            let what = format!("{} skipped.", was_were(skipped.len()));
+            notices.push(self.notice(Level::Note, what, "Nothing to do, unless the reason surprises.", skipped));
         }
         if benchmarks.is_empty() {
             let action = "Ask what would run with `rooflint run --dry-run`.";
@@ -134,8 +138,12 @@ impl Subject<'_> {
         let what = format!(
             "Bandwidth still changed by {drift} between the two largest working sets: part of them may be in a cache."
         );
-        let largest = self.records().filter(|record| record.case.benchmark == "memory").filter_map(|record| record.case.count("size"));
-        let larger = largest.max().map(|size| format!(": `rooflint run --bench memory --axis size={}`", size.saturating_mul(2)));
+        let largest = self
+            .records()
+            .filter(|record| record.case.benchmark == "memory")
+            .filter_map(|record| record.case.count("size"));
+        let larger =
+            largest.max().map(|size| format!(": `rooflint run --bench memory --axis size={}`", size.saturating_mul(2)));
         let action = format!("Measure a larger working set{}.", larger.unwrap_or_default());
         notices.push(self.notice(Level::Caution, what, action, Vec::new()));
     }
@@ -176,10 +184,13 @@ impl Subject<'_> {
         for (precision, name) in Precision::ALL {
             let cases = || {
                 let fma = self.records().filter(|record| record.case.benchmark == "fma");
-                fma.filter(|record| record.case.word("precision") == Some(name) && record.work.precision() == Some(precision))
+                fma.filter(|record| {
+                    record.case.word("precision") == Some(name) && record.work.precision() == Some(precision)
+                })
             };
             let of = |threads| cases().find(|record| record.case.count("threads") == Some(threads)).and_then(rate);
-            let Some(most) = cases().filter_map(|record| record.case.count("threads")).max().filter(|most| *most > 1) else {
+            let Some(most) = cases().filter_map(|record| record.case.count("threads")).max().filter(|most| *most > 1)
+            else {
                 continue;
             };
             let (Some(one), Some(all)) = (of(1), of(most)) else { continue };
@@ -192,7 +203,8 @@ impl Subject<'_> {
                 _ => format!("the {most} usable cores act like about {:.0}", ratio.round().max(1.0)),
             };
             let what = format!("{most} threads compute {} as much as one ({name}): {behave}.", number::times(ratio));
-            let action = "Read the ceilings as those of this machine as given, and divide by physical cores, not by threads.";
+            let action =
+                "Read the ceilings as those of this machine as given, and divide by physical cores, not by threads.";
             notices.push(self.notice(Level::Note, what, action, Vec::new()));
             return;
         }
@@ -290,6 +302,7 @@ fn was_were(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::summary::Flag;
     use crate::units::Ratio;
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the plots show, as numbers; [`crate::report::plots`] decides how they look.
 
+use super::Subject;
 use super::cases::CaseData;
 use super::text::{Anchors, clean};
-use super::Subject;
 use crate::record::{Precision, Quantity};
 use crate::report::number;
 use crate::summary::{CONFIDENCE, Estimate};
@@ -182,7 +182,8 @@ impl Subject<'_> {
     fn roofline(&self, cases: &[CaseData<'_>]) -> Option<Roofline> {
         let mut memory: Vec<MemoryRoof> = Vec::new();
         let base = self.memory();
-        let others = self.ceilings.memory.iter().filter(|ceiling| base.is_none_or(|base| base.kernel != ceiling.kernel));
+        let others =
+            self.ceilings.memory.iter().filter(|ceiling| base.is_none_or(|base| base.kernel != ceiling.kernel));
         for ceiling in base.into_iter().chain(others) {
             memory.push(MemoryRoof { kernel: clean(&ceiling.kernel), rate: ceiling.rate });
         }
@@ -196,7 +197,11 @@ impl Subject<'_> {
         let ridges = ridges.collect();
         let compute: Vec<ComputeRoof> = roofs
             .iter()
-            .map(|(_, roof)| ComputeRoof { precision: roof.precision, benchmark: clean(&roof.benchmark), rate: roof.rate })
+            .map(|(_, roof)| ComputeRoof {
+                precision: roof.precision,
+                benchmark: clean(&roof.benchmark),
+                rate: roof.rate,
+            })
             .collect();
         if memory.is_empty() && compute.is_empty() {
             return None;
@@ -206,7 +211,7 @@ impl Subject<'_> {
             let case = cases.iter().find(|case| case.record.case.key() == point.case);
             Point {
                 case: clean(&point.case),
-                label: case.map_or_else(String::new, |case| case.label.clone()),
+                label: case.map_or_else(String::new, |case| shape(&case.label, point.precision)),
                 benchmark: clean(&point.benchmark),
                 precision: point.precision,
                 intensity: point.intensity,
@@ -226,9 +231,15 @@ impl Subject<'_> {
             let square = m == n && n == k;
             let size = u128::from(m) * u128::from(n) * u128::from(k);
             let roof = summary.intensity.and_then(|intensity| self.roof(precision, intensity.get()));
-            let group = format!("{precision}, {}", if square { "square" } else { "other shapes (m × n × k)" });
-            let shape = case.label.strip_prefix(precision.name()).unwrap_or(&case.label).trim_start();
-            let bar = Bar { group, label: shape.to_owned(), case: case.key.clone(), precision, rate: summary.headline, roof };
+            let group = format!("{precision}, {}", if square { "square (m = n = k)" } else { "other (m × n × k)" });
+            let bar = Bar {
+                group,
+                label: shape(&case.label, precision),
+                case: case.key.clone(),
+                precision,
+                rate: summary.headline,
+                roof,
+            };
             sorted.push((!square, size, bar));
         }
         sorted.sort_by(|(a_other, a_size, a), (b_other, b_size, b)| {
@@ -237,6 +248,11 @@ impl Subject<'_> {
         let bars: Vec<Bar> = sorted.into_iter().map(|(_, _, bar)| bar).collect();
         if bars.is_empty() { None } else { Some(Bars { bars }) }
     }
+}
+
+/// A case's label without its precision, which the plot's colours say.
+fn shape(label: &str, precision: Precision) -> String {
+    label.strip_prefix(precision.name()).unwrap_or(label).trim_start().to_owned()
 }
 
 fn strips(cases: &[CaseData<'_>]) -> Option<Strips> {
@@ -272,7 +288,8 @@ fn roofline_caption() -> String {
     format!(
         "What a kernel can reach (vertical) by how many operations it does per byte of memory traffic (horizontal). \
          Left of a ridge point memory is the limit, right of it the arithmetic units. Each point is a measured kernel \
-         with the {} interval of its median. Both axes are logarithmic.",
+         with the {} interval of its median. Both axes are logarithmic. A point without room for its name tells it on hover and in \
+         the tables.",
         number::percent(CONFIDENCE)
     )
 }

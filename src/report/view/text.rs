@@ -13,7 +13,8 @@ const LONGEST: usize = 600;
 /// What is special in HTML or Markdown is left to the writers of those.
 pub fn clean(text: &str) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
-    let spaced: String = plain.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();
+    let spaced: String =
+        plain.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();
     let single = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     match single.char_indices().nth(LONGEST) {
         Some((cut, _)) => format!("{}…", &single[..cut]),
@@ -70,7 +71,7 @@ pub fn axis_value(name: &str, value: &AxisValue) -> String {
     }
 }
 
-/// A case without its benchmark, as short as it can be read: `read 64 MiB`, `f32 1 × 4096 × 4096`.
+/// A case without its benchmark, as short as it can be read: `read 64 MiB`, `f32 1 × 4096 × 4096`, `f32 2048³`.
 pub fn label(case: &Case) -> String {
     let mut axes: Vec<_> = case.axes.iter().collect();
     axes.sort_by_key(|(name, _)| axis_rank(name));
@@ -79,6 +80,7 @@ pub fn label(case: &Case) -> String {
     for (name, value) in axes {
         let shown = axis_value(name, value);
         match (name.as_str(), product) {
+            ("m", [Some(m), Some(n), Some(k)]) if m == n && n == k => parts.push(format!("{m}³")),
             ("m", [Some(m), Some(n), Some(k)]) => parts.push(format!("{m} × {n} × {k}")),
             ("n" | "k", [Some(_), Some(_), Some(_)]) => {}
             ("threads", _) if shown == "1" => parts.push("1 thread".to_owned()),

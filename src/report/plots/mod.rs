@@ -1,0 +1,39 @@
+//! Plots: each drawn once, shown three ways.
+//!
+//! plotters' SVG backend draws every shape in the light theme's colours. From that one document come the
+//! SVG inside a page (colours as CSS variables), the SVG file (light colours, and dark ones where the
+//! reader prefers them), and the PNG. Axes, labels and legends are laid out here: plotters' own come out
+//! cut off, and without prefixes.
+
+mod axis;
+mod canvas;
+mod legend;
+mod matmul;
+mod png;
+mod roofline;
+mod rows;
+mod samples;
+mod theme;
+
+pub use canvas::Drawing;
+pub use theme::css_variables;
+
+use super::ReportError;
+use super::view::{Drawn, Plot};
+
+/// Draws a plot.
+///
+/// # Errors
+///
+/// When the SVG backend reports one, which it has no known reason to.
+pub fn draw(plot: &Plot) -> Result<Drawing, ReportError> {
+    let mut canvas = match &plot.drawn {
+        Drawn::Roofline(roofline) => roofline::draw(roofline)?,
+        Drawn::Matmul(bars) => matmul::draw(bars)?,
+        Drawn::Samples(strips) => samples::draw(strips)?,
+    };
+    if let Some(watermark) = &plot.watermark {
+        canvas.watermark(watermark)?;
+    }
+    Ok(canvas.finish(&plot.title, &plot.caption))
+}
