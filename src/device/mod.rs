@@ -198,8 +198,8 @@ pub enum Submit {
 pub struct Program {
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Rows of buffers: repeat `i` of a sample uses row `i % rows`, so that no repeat finds its data in a
-    /// cache. Every sample begins with row 0, and holds whole rotations when measured.
+    /// Rows of buffers: repeat `i` of a window, counted across its samples, uses row `i % rows`, so that
+    /// no repeat finds its data in a cache. Every window begins with row 0.
     pub bindings: Vec<Vec<BufferId>>,
     /// Buffers that the check reads: those that row 0 writes.
     pub outputs: Vec<BufferId>,

@@ -90,8 +90,8 @@ fn race(
             if slow {
                 continue;
             }
-            let mut sampler = Sampler::resume(device, id, wait, runner.repeats, deadline);
-            for timing in sampler.window(1, Detail::Whole)? {
+            let mut sampler = Sampler::resume(device, id, rows, wait, runner.repeats, deadline);
+            for timing in sampler.window(sampler.rotation(), Detail::Whole)? {
                 runner.times.push(timing.elapsed.get() / f64::from(runner.repeats));
                 spent += timing.host_elapsed.get();
             }

@@ -44,6 +44,8 @@ pub struct Sampler<'a> {
     program: ProgramId,
     wait: Wait,
     deadline: Seconds,
+    /// Rows of bindings.
+    rows: u32,
     /// Repeats in each sample.
     pub repeats: u32,
     per_window: u32,
@@ -51,7 +53,6 @@ pub struct Sampler<'a> {
 
 impl<'a> Sampler<'a> {
     /// Finds the number of repeats at which one sample lasts `sample_min`, and a thousand steps of the timer.
-    /// It is a multiple of `rows`, the rows of bindings: every sample makes whole rotations.
     pub fn calibrate(
         device: &'a mut dyn Device,
         program: ProgramId,
@@ -61,35 +62,43 @@ impl<'a> Sampler<'a> {
         deadline: Seconds,
     ) -> Result<Self, DeviceError> {
         let wanted = sample_min.get().max(device.timer().resolution_s.get() * RESOLUTIONS);
-        let rows = rows.max(1);
-        let mut sampler = Self { device, program, wait, deadline, repeats: rows, per_window: 1 };
+        let mut sampler = Self { device, program, wait, deadline, rows, repeats: 1, per_window: 1 };
         // Grows at most tenfold at a time: the first repeats are cold and slow, and would set too few.
-        for _ in 0..12 {
-            let took = sampler.shortest(2)?;
-            if took >= wanted {
-                break;
-            }
+        let mut took = sampler.shortest()?;
+        while took < wanted {
             let factor = (1.05 * wanted / took.max(1e-9)).clamp(1.0, 10.0);
-            let rotations = (f64::from(sampler.repeats) * factor / f64::from(rows)).ceil();
-            let repeats = rotations * f64::from(rows);
-            if repeats > f64::from(u32::MAX / 4) {
+            let repeats = (f64::from(sampler.repeats) * factor).ceil();
+            if repeats > f64::from(u32::MAX / 64) {
                 break;
             }
-            sampler.repeats = repeats as u32;
+            sampler.repeats = (repeats as u32).max(sampler.repeats + 1);
+            took = sampler.shortest()?;
         }
-        let took = sampler.shortest(1)?;
-        sampler.per_window = (WINDOW_S / took.max(1e-9)).clamp(1.0, 16.0) as u32;
+        sampler.per_window = ((WINDOW_S / took.max(1e-9)).clamp(1.0, 16.0) as u32).max(sampler.rotation());
         Ok(sampler)
     }
 
     /// A program whose number of repeats is known.
-    pub fn resume(device: &'a mut dyn Device, program: ProgramId, wait: Wait, repeats: u32, deadline: Seconds) -> Self {
-        Self { device, program, wait, deadline, repeats, per_window: 1 }
+    pub fn resume(
+        device: &'a mut dyn Device,
+        program: ProgramId,
+        rows: u32,
+        wait: Wait,
+        repeats: u32,
+        deadline: Seconds,
+    ) -> Self {
+        Self { device, program, wait, deadline, rows, repeats, per_window: 1 }
     }
 
-    /// Shortest of `samples` samples, in seconds.
-    fn shortest(&mut self, samples: u32) -> Result<f64, DeviceError> {
-        let timings = self.window(samples, Detail::Whole)?;
+    /// Samples that a window needs to go through all rows of bindings: with fewer, the first rows would be
+    /// used over and over, and stay in a cache.
+    pub fn rotation(&self) -> u32 {
+        self.rows.div_ceil(self.repeats)
+    }
+
+    /// Shortest of two samples, in seconds.
+    fn shortest(&mut self) -> Result<f64, DeviceError> {
+        let timings = self.window(2, Detail::Whole)?;
         Ok(timings.iter().map(|timing| timing.elapsed.get()).fold(f64::INFINITY, f64::min))
     }
 
@@ -111,7 +120,7 @@ impl<'a> Sampler<'a> {
     pub fn warm_up(&mut self, protocol: &Protocol) -> Result<WarmUp, DeviceError> {
         let (mut spent, mut medians) = (Seconds::ZERO, Vec::new());
         loop {
-            let timings = self.window(self.per_window.min(WARM_UP_BLOCK), Detail::Whole)?;
+            let timings = self.window(self.per_window.min(WARM_UP_BLOCK).max(self.rotation()), Detail::Whole)?;
             spent = timings.iter().map(|timing| timing.host_elapsed).sum::<Seconds>() + spent;
             let block = Sorted::new(timings.iter().map(|timing| timing.elapsed.get()));
             medians.extend(block.map(|block| block.median()));
@@ -136,7 +145,7 @@ impl<'a> Sampler<'a> {
         let (mut samples, mut spent): (Vec<Sample>, _) = (Vec::new(), Seconds::ZERO);
         loop {
             let left = protocol.samples_max.saturating_sub(samples.len() as u32).max(1);
-            let timings = self.window(self.per_window.min(left), Detail::Whole)?;
+            let timings = self.window(self.per_window.min(left).max(self.rotation()), Detail::Whole)?;
             let share = host.since_last();
             for timing in timings {
                 samples.push(sample_of(timing, spent, &share, self.device.timer()));

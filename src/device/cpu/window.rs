@@ -118,14 +118,15 @@ impl Team<'_> {
     /// A worker's way through the window.
     fn samples(&self, place: Place<'_>) {
         let mut watch = Watch::new(self.window.deadline);
-        for _ in 0..self.window.samples {
+        for sample in 0..self.window.samples as usize {
             let report = &self.reports[place.index].0;
             report.clock.store(timer::core_clock().map_or(0.0, Hertz::get).to_bits(), Ordering::Relaxed);
             place.barrier.wait();
             let usage = Usage::now();
             let start = start_together(place);
             let mut steps = vec![0; if self.per_step() && start.is_some() { self.program.steps } else { 0 }];
-            self.repeats(place, start.unwrap_or(0), &mut steps, &mut watch);
+            let first = sample * self.window.repeats as usize;
+            self.repeats(first, place, start.unwrap_or(0), &mut steps, &mut watch);
             let end = timer::now_ns();
             report.preempted.store(usage.idle_share().to_bits(), Ordering::Relaxed);
             place.barrier.wait();
@@ -145,9 +146,9 @@ impl Team<'_> {
     /// The timed part. Before the last join of a repeat the leader looks at the time; after it all know
     /// whether to go on.
     #[inline]
-    fn repeats(&self, place: Place<'_>, start: u64, steps: &mut [u64], watch: &mut Watch) {
+    fn repeats(&self, first: usize, place: Place<'_>, start: u64, steps: &mut [u64], watch: &mut Watch) {
         let mut last = start;
-        for number in 0..self.window.repeats as usize {
+        for number in first..first + self.window.repeats as usize {
             for step in 0..self.program.steps {
                 // SAFETY: all of the team run this, meet after each step, and the device lends its
                 // buffers to nobody else while a program runs.
@@ -185,11 +186,12 @@ impl Team<'_> {
 fn by_caller(pool: &mut Pool, program: &Recorded, window: &Window) -> Result<Vec<Timing>, DeviceError> {
     let mut watch = Watch::new(window.deadline);
     let mut timings = Vec::with_capacity(window.samples as usize);
-    for _ in 0..window.samples {
+    for sample in 0..window.samples as usize {
+        let first = sample * window.repeats as usize;
         let clock = slowest_clock(pool, program.team)?;
         let totals: Vec<AtomicU64> = (0..program.steps).map(|_| AtomicU64::new(0)).collect();
         let start = timer::now_ns();
-        for number in 0..window.repeats as usize {
+        for number in first..first + window.repeats as usize {
             match window.detail {
                 Detail::Whole => pool.run(program.team, &|place| repeat(program, number, place))?,
                 Detail::PerStep => pool.run(program.team, &|place| timed_repeat(program, number, place, &totals))?,
