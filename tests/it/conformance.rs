@@ -7,9 +7,12 @@ use rooflint::device::{
 use rooflint::record::Precision;
 use rooflint::units::{ByteCount, Seconds};
 
+/// A thing a backend must do.
+type Item = (&'static str, fn(&mut dyn Device));
+
 /// Runs the whole list on a device. The deadline comes last: it may cost the device.
 pub fn run(device: &mut dyn Device) {
-    let list: &[(&str, fn(&mut dyn Device))] = &[
+    let list: &[Item] = &[
         ("the timer is described", timer_is_described),
         ("bytes written come back", bytes_written_come_back),
         ("ranges outside a buffer are refused", ranges_are_checked),

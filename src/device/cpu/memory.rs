@@ -11,9 +11,10 @@ use crate::units::ByteCount;
 const HUGE: usize = 2 << 20;
 
 /// Buffer starts differ by this much from one buffer to the next, so that loads from one stream and
-/// stores to another never share the low twelve bits of their addresses, which would hold loads back.
-const STAGGER: usize = 256;
-const STAGGERS: usize = 4096 / STAGGER;
+/// stores to another never share the low twelve bits of their addresses, which would hold loads back,
+/// and so that streams are not at the same place of their memory rows.
+const STAGGER: usize = 2048 + 256;
+const STAGGERS: usize = 16;
 
 /// Memory the machine keeps when a buffer is allocated: an allocation that leaves less is refused
 /// before the system kills a process for it.

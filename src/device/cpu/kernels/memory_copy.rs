@@ -11,14 +11,16 @@ pub(super) static KERNEL: Kernel = Kernel {
     check,
     variants: &[
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512_nt", Avx512, run::<Zmm, true>),
+        variant!("avx2_nt", Avx2, run::<Ymm, true, 2>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2_nt", Avx2, run::<Ymm, true>),
+        variant!("avx512_nt", Avx512, run::<Zmm, true, 1>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run::<Zmm, false>),
+        variant!("avx512_nt_8", Avx512, run::<Zmm, true, 8>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run::<Ymm, false>),
-        variant!("portable", Nothing, run::<Portable<u32>, false>),
+        variant!("avx512", Avx512, run::<Zmm, false, 4>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx2", Avx2, run::<Ymm, false, 8>),
+        variant!("portable", Nothing, run::<Portable<u32>, false, 4>),
     ],
 };
 
@@ -28,11 +30,10 @@ fn check(args: &[Value]) -> Result<(), String> {
     require(fits, "memory_copy(in, out, words: U64) with buffers of words or more")
 }
 
-/// Registers moved per turn of the loop.
-const UNROLL: usize = 8;
-
+/// `UNROLL` registers are loaded, then stored, per turn of the loop: a cache line each for the machines
+/// that like loads and stores to alternate, several for those that do not.
 #[inline(always)]
-unsafe fn run<V: Words, const NT: bool>(args: &[Value], place: Place<'_>) {
+unsafe fn run<V: Words, const NT: bool, const UNROLL: usize>(args: &[Value], place: Place<'_>) {
     let [Value::Buffer(from), Value::Buffer(to), Value::U64(words)] = args else { return };
     let range = share(*words, place);
     let (mut at, end) = (range.start as usize, range.end as usize);

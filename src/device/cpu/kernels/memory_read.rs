@@ -13,10 +13,14 @@ pub(super) static KERNEL: Kernel = Kernel {
     check,
     variants: &[
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run::<Zmm, 1, 0>),
+        variant!("avx2_2", Avx2, run::<Ymm, 2, 2, 0>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run::<Ymm, 1, 0>),
-        variant!("portable", Nothing, run::<Portable<u32>, 1, 0>),
+        variant!("avx2", Avx2, run::<Ymm, 1, 8, 0>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx512_2_nta", Avx512, run::<Zmm, 2, 2, 512>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx512", Avx512, run::<Zmm, 1, 4, 0>),
+        variant!("portable", Nothing, run::<Portable<u32>, 1, 4, 0>),
     ],
 };
 
@@ -32,7 +36,10 @@ fn check(args: &[Value]) -> Result<(), String> {
 /// Chunks do not end where shares do. The worker that has a chunk's first word writes its sum; one that
 /// comes in later in the chunk adds to it once all have written.
 #[inline(always)]
-unsafe fn run<V: Words, const STREAMS: usize, const AHEAD: usize>(args: &[Value], place: Place<'_>) {
+unsafe fn run<V: Words, const STREAMS: usize, const UNROLL: usize, const AHEAD: usize>(
+    args: &[Value],
+    place: Place<'_>,
+) {
     let [Value::Buffer(from), Value::Buffer(out), Value::U64(words)] = args else { return };
     let (from, out) = (from.words().cast_const(), out.words());
     let range = share(*words, place);
@@ -42,7 +49,7 @@ unsafe fn run<V: Words, const STREAMS: usize, const AHEAD: usize>(args: &[Value]
         let (start, end) = (cut(*words, chunk, PARTS), cut(*words, chunk + 1, PARTS));
         let (first, last) = (start.max(range.start), end.min(range.end));
         // SAFETY: the range lies within `words`, which the check held against the buffer.
-        let sum = unsafe { sum::<V, STREAMS, AHEAD>(from.add(first as usize), (last - first) as usize) };
+        let sum = unsafe { sum::<V, STREAMS, UNROLL, AHEAD>(from.add(first as usize), (last - first) as usize) };
         if first != start {
             late = Some((chunk, sum));
         } else if start != end {
@@ -73,13 +80,13 @@ fn chunk_of(words: u64, at: u64) -> u64 {
     chunk
 }
 
-/// Registers of each stream per turn of the loop.
-const UNROLL: usize = 4;
-
-/// The wrapping sum of `count` words, read as `STREAMS` parts side by side, asking for lines `AHEAD`
-/// words before they are needed.
+/// The wrapping sum of `count` words, read as `STREAMS` parts side by side, `UNROLL` registers of each per
+/// turn of the loop, asking for lines `AHEAD` words before they are needed.
 #[inline(always)]
-unsafe fn sum<V: Words, const STREAMS: usize, const AHEAD: usize>(from: *const u32, count: usize) -> u32 {
+unsafe fn sum<V: Words, const STREAMS: usize, const UNROLL: usize, const AHEAD: usize>(
+    from: *const u32,
+    count: usize,
+) -> u32 {
     let turn = UNROLL * V::COUNT;
     let length = count / STREAMS / turn * turn;
     // SAFETY: every load is within `count` words; the contract of the vectors is the caller's.
@@ -90,7 +97,7 @@ unsafe fn sum<V: Words, const STREAMS: usize, const AHEAD: usize>(from: *const u
             for (stream, sums) in sums.iter_mut().enumerate() {
                 let from = from.add(stream * length + at);
                 for (index, sum) in sums.iter_mut().enumerate() {
-                    if AHEAD > 0 && index * V::COUNT % 16 == 0 {
+                    if AHEAD > 0 && (index * V::COUNT).is_multiple_of(16) {
                         V::prefetch(from.wrapping_add(AHEAD + index * V::COUNT));
                     }
                     *sum = sum.add(V::load(from.add(index * V::COUNT)));

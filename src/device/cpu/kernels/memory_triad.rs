@@ -11,14 +11,16 @@ pub(super) static KERNEL: Kernel = Kernel {
     check,
     variants: &[
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512_nt", Avx512, run::<Zmm, true>),
+        variant!("avx2_nt", Avx2, run::<Ymm, true, 2>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2_nt", Avx2, run::<Ymm, true>),
+        variant!("avx512_nt", Avx512, run::<Zmm, true, 1>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run::<Zmm, false>),
+        variant!("avx512_nt_8", Avx512, run::<Zmm, true, 8>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run::<Ymm, false>),
-        variant!("portable", Nothing, run::<Portable<u32>, false>),
+        variant!("avx512", Avx512, run::<Zmm, false, 4>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx2", Avx2, run::<Ymm, false, 8>),
+        variant!("portable", Nothing, run::<Portable<u32>, false, 4>),
     ],
 };
 
@@ -31,11 +33,9 @@ fn check(args: &[Value]) -> Result<(), String> {
     require(fits, "memory_triad(b, c, out, words: U64, scalar: F32) with buffers of words or more")
 }
 
-/// Registers of each stream per turn of the loop.
-const UNROLL: usize = 4;
-
+/// `UNROLL` registers of each stream per turn of the loop, as in `memory_copy`.
 #[inline(always)]
-unsafe fn run<V: Words, const NT: bool>(args: &[Value], place: Place<'_>) {
+unsafe fn run<V: Words, const NT: bool, const UNROLL: usize>(args: &[Value], place: Place<'_>) {
     let [Value::Buffer(b), Value::Buffer(c), Value::Buffer(out), Value::U64(words), Value::F32(scalar)] = args else {
         return;
     };

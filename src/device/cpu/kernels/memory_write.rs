@@ -11,14 +11,16 @@ pub(super) static KERNEL: Kernel = Kernel {
     check,
     variants: &[
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512_nt", Avx512, run::<Zmm, true>),
+        variant!("avx2_nt", Avx2, run::<Ymm, true, 2>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2_nt", Avx2, run::<Ymm, true>),
+        variant!("avx512_nt", Avx512, run::<Zmm, true, 1>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run::<Zmm, false>),
+        variant!("avx512_nt_8", Avx512, run::<Zmm, true, 8>),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run::<Ymm, false>),
-        variant!("portable", Nothing, run::<Portable<u32>, false>),
+        variant!("avx512", Avx512, run::<Zmm, false, 4>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx2", Avx2, run::<Ymm, false, 8>),
+        variant!("portable", Nothing, run::<Portable<u32>, false, 4>),
     ],
 };
 
@@ -27,11 +29,9 @@ fn check(args: &[Value]) -> Result<(), String> {
     require(fits, "memory_write(out, words: U64, key: U32) with out of words or more")
 }
 
-/// Registers stored per turn of the loop.
-const UNROLL: usize = 8;
-
+/// `UNROLL` registers per turn of the loop.
 #[inline(always)]
-unsafe fn run<V: Words, const NT: bool>(args: &[Value], place: Place<'_>) {
+unsafe fn run<V: Words, const NT: bool, const UNROLL: usize>(args: &[Value], place: Place<'_>) {
     let [Value::Buffer(out), Value::U64(words), Value::U32(key)] = args else { return };
     let range = share(*words, place);
     let (mut at, end) = (range.start as usize, range.end as usize);

@@ -56,7 +56,7 @@ pub(super) trait Words: Copy {
         words[..Self::COUNT].iter().fold(0, |sum, word| sum.wrapping_add(*word))
     }
 
-    /// Asks for the line at an address, which need not be mapped.
+    /// Asks for the line at an address, which need not be mapped; it will be read once.
     ///
     /// # Safety
     /// See [`Words::splat`].
@@ -243,7 +243,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn prefetch(from: *const u32) {
             // SAFETY: a hint, good for any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
         }
 
         #[inline(always)]
@@ -300,7 +300,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn prefetch(from: *const u32) {
             // SAFETY: a hint, good for any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
         }
 
         #[inline(always)]
