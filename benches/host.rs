@@ -20,7 +20,8 @@ fn statistics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stats");
     for count in [20_usize, 200, 5000] {
         // A sawtooth with a slow wave: neither constant nor independent.
-        let series: Vec<f64> = (0..count).map(|i| 1.0 + (i * 7919 % 101) as f64 * 1e-4 + (i as f64 / 50.0).sin() * 1e-3).collect();
+        let series: Vec<f64> =
+            (0..count).map(|i| 1.0 + (i * 7919 % 101) as f64 * 1e-4 + (i as f64 / 50.0).sin() * 1e-3).collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(format!("median_interval/{count}"), |bencher| {
             bencher.iter(|| {
@@ -56,7 +57,8 @@ fn pages(criterion: &mut Criterion) {
     let runs = [recorded()];
     let mut group = criterion.benchmark_group("report");
     group.sample_size(10);
-    group.bench_function("render", |bencher| bencher.iter(|| report::render(black_box(&runs)).map(|files| files.len())));
+    group
+        .bench_function("render", |bencher| bencher.iter(|| report::render(black_box(&runs)).map(|files| files.len())));
     group.finish();
 }
 

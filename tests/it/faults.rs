@@ -13,6 +13,7 @@ use rooflint::record::{AxisValue, Outcome, StopReason};
 use rooflint::suite::{ALL, Profile, Request};
 use rooflint::summary::{Flag, Summary};
 
+use crate::conformance;
 use crate::support;
 
 /// One small case of every benchmark, as orders for a device with this script.
@@ -54,6 +55,12 @@ fn outcomes(script: &str, orders: &[Order]) -> Vec<Outcome> {
 
 fn is_measured(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Measured(_))
+}
+
+#[test]
+fn the_fake_does_what_every_backend_must() {
+    let (backend, rest) = device::select("fake").expect("the fake");
+    conformance::run((backend.open)(rest).expect("opens").as_mut());
 }
 
 #[test]
