@@ -30,7 +30,7 @@ fn rounded(estimate: Estimate, scale: f64, significant: i32) -> Shown {
     let finest = magnitude(value) - (significant - 1);
     let place = if half > 0.0 { half_place(half).max(finest) } else { finest };
     let half = match half {
-        half if half == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         half if half < 0.5 * 10f64.powi(place) => format!("<{}", at_place(10f64.powi(place), place)),
         half => at_place(half, place),
     };

@@ -130,7 +130,7 @@ impl Subject<'_> {
     /// What share of the roofline a case reaches. Cases that move nothing or compute nothing have no place on it.
     fn share(&self, summary: &Summary) -> Option<f64> {
         let (intensity, precision) = (summary.intensity?.get(), summary.precision?);
-        if summary.quantity != Quantity::Throughput || !(intensity > 0.0) {
+        if summary.quantity != Quantity::Throughput || intensity <= 0.0 {
             return None;
         }
         let roof = self.roof(precision, intensity)?;

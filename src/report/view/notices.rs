@@ -195,7 +195,7 @@ impl Subject<'_> {
             };
             let (Some(one), Some(all)) = (of(1), of(most)) else { continue };
             let ratio = all / one;
-            if !(ratio / (most as f64) < THREAD_SHARE) {
+            if ratio / (most as f64) >= THREAD_SHARE {
                 continue;
             }
             let behave = match most {
@@ -213,7 +213,7 @@ impl Subject<'_> {
     fn clock(&self, notices: &mut Vec<Notice>) {
         let agreements = self.records().filter_map(|record| record.outcome.measurement()?.timer.agreement);
         let worst = agreements.map(|ratio| ratio.get() - 1.0).max_by(|a, b| a.abs().total_cmp(&b.abs()));
-        if let Some(worst) = worst.filter(|worst| !(worst.abs() <= CLOCK_TOLERANCE)) {
+        if let Some(worst) = worst.filter(|worst| worst.abs() > CLOCK_TOLERANCE) {
             let what = format!("The device's clock and the host's differ by {}.", number::percent(worst.abs()));
             let action = "Distrust absolute times until `rooflint doctor` finds them in agreement.";
             notices.push(self.notice(Level::Caution, what, action, Vec::new()));

@@ -263,7 +263,7 @@ fn strips(cases: &[CaseData<'_>]) -> Option<Strips> {
 fn strip(case: &CaseData<'_>) -> Option<Strip> {
     let (summary, measurement) = (case.summary.as_ref()?, case.record.outcome.measurement()?);
     let median = summary.time.value;
-    if !(median > 0.0) || measurement.repeats == 0 {
+    if median <= 0.0 || measurement.repeats == 0 {
         return None;
     }
     let relative = |time: f64| time / median - 1.0;
