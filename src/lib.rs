@@ -5,12 +5,15 @@
 //! records into figures, [`report`] and [`export`] show them. [`cli`] alone prints and exits.
 //! `docs/ARCHITECTURE.md` says where a thing lives and which absences are invariants.
 
+pub mod cli;
 pub mod device;
 pub mod export;
 pub mod fit;
+pub mod measure;
 pub mod record;
 pub mod report;
 pub mod stats;
+pub mod store;
 pub mod suite;
 pub mod summary;
 pub mod units;

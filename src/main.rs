@@ -1,3 +1,7 @@
 //! The `rooflint` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rooflint::cli::main()
+}

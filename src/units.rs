@@ -201,8 +201,9 @@ impl FlopCount {
 
 impl Add for ByteCount {
     type Output = Self;
+    /// Saturates: an imported file may hold any count.
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        Self(self.0.saturating_add(other.0))
     }
 }
 
@@ -214,8 +215,9 @@ impl Sum for ByteCount {
 
 impl Add for FlopCount {
     type Output = Self;
+    /// Saturates: an imported file may hold any count.
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        Self(self.0.saturating_add(other.0))
     }
 }
 

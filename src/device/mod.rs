@@ -8,6 +8,8 @@
 //! What is offered to later backends and not used by the CPU (graphs, queued starts, grouped matmul)
 //! is answered by a backend that lacks it with [`DeviceError::Unsupported`], never by pretending.
 
+mod cpu;
+mod fake;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -162,6 +164,16 @@ impl Step {
         Self::Launch { kernel, variant: "", args, grid: [0; 3], block: [0; 3], shared: ByteCount::ZERO }
     }
 
+    /// What is run: the kernel's id, or the kind of step.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Launch { kernel, .. } => kernel,
+            Self::Matmul { .. } => "matmul",
+            Self::GroupedMatmul { .. } => "grouped_matmul",
+            Self::Copy { .. } => "copy",
+        }
+    }
+
     /// The name of the chosen way, for the race's table: the variant or the plan.
     pub fn variant(&self) -> &str {
         match self {
@@ -186,9 +198,10 @@ pub enum Submit {
 pub struct Program {
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Rows of buffers: repeat `i` uses row `i % rows`, so that no repeat finds its data in a cache.
+    /// Rows of buffers: repeat `i` of a sample uses row `i % rows`, so that no repeat finds its data in a
+    /// cache. Every sample begins with row 0, and holds whole rotations when measured.
     pub bindings: Vec<Vec<BufferId>>,
-    /// Buffers that the check reads.
+    /// Buffers that the check reads: those that row 0 writes.
     pub outputs: Vec<BufferId>,
     /// How repeats are submitted.
     pub submit: Submit,
@@ -360,7 +373,7 @@ pub struct Backend {
 }
 
 /// Every backend. To add one: its file or folder, and a row here.
-pub static BACKENDS: &[Backend] = &[];
+pub static BACKENDS: &[Backend] = &[cpu::BACKEND, fake::BACKEND];
 
 /// A selector split into its backend and the rest: `cpu`, `wgpu:0`, `fake:slow`.
 pub fn select(selector: &str) -> Result<(&'static Backend, &str), UnknownDevice> {

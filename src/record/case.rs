@@ -65,6 +65,16 @@ impl Case {
         std::iter::once(self.benchmark.clone()).chain(axes).collect()
     }
 
+    /// The same for people: sizes in binary units, words without their axis.
+    pub fn label(&self) -> String {
+        let axes = self.axes.iter().map(|(name, value)| match value {
+            AxisValue::Word(word) => format!(" {word}"),
+            AxisValue::Count(count) if name == "size" => format!(" {}", ByteCount(*count)),
+            AxisValue::Count(count) => format!(" {name}={count}"),
+        });
+        std::iter::once(self.benchmark.clone()).chain(axes).collect()
+    }
+
     /// The number on an axis; `None` if the axis is missing or holds a word.
     pub fn count(&self, axis: &str) -> Option<u64> {
         match self.axes.get(axis) {

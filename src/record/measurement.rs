@@ -89,9 +89,9 @@ pub struct CheckPassed {
 pub struct Measurement {
     /// Which way of running it was measured: kernel variant, tile or library algorithm.
     pub variant: String,
-    /// The race that chose the variant; `None` if there was only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub race: Option<Race>,
+    /// The races that chose the variant, one per step that could be run in several ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub races: Vec<Race>,
     /// The clock it was timed with.
     pub timer: TimerInfo,
     /// The parameters in force.
@@ -111,15 +111,17 @@ pub struct Measurement {
     pub conditions: BTreeMap<String, String>,
 }
 
-/// A short contest between the ways to run a case. The winner is measured on fresh samples, so that
+/// A short contest between the ways to run a step. The winner is measured on fresh samples, so that
 /// choosing it does not flatter it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Race {
+    /// The kernel's id, or `matmul`.
+    pub step: String,
     /// All who ran, in the order the device offered them.
     pub candidates: Vec<Candidate>,
 }
 
-/// One way to run a case, and how it did in the race.
+/// One way to run a step, and how it did in the race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     /// Its name.
@@ -249,6 +251,4 @@ pub enum StopReason {
     TimeLimit,
     /// The most samples allowed were taken.
     SampleLimit,
-    /// The user interrupted the run.
-    Interrupted,
 }

@@ -4,6 +4,12 @@
 //! the check that proves the program right. It never times anything and never sees a backend: the
 //! protocol is [`crate::measure`]'s business.
 
+mod check;
+mod fma;
+mod launch;
+mod matmul;
+mod memory;
+
 use std::collections::BTreeMap;
 
 use crate::device::{Device, DeviceError, Program, Wait};
@@ -11,7 +17,7 @@ use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Quan
 use crate::units::ByteCount;
 
 /// Every benchmark, in the order they run. To add one: its file, its kernels, and a row here.
-pub static ALL: &[&dyn Benchmark] = &[];
+pub static ALL: &[&dyn Benchmark] = &[&memory::Memory, &fma::Fma, &matmul::Matmul, &launch::Launch];
 
 /// The benchmark with an id.
 pub fn find(id: &str) -> Option<&'static dyn Benchmark> {

@@ -52,7 +52,7 @@ pub fn measurement(times_s: &[f64]) -> Measurement {
     });
     Measurement {
         variant: "only".to_owned(),
-        race: None,
+        races: Vec::new(),
         timer: TimerInfo {
             clock: "scripted".to_owned(),
             resolution_s: Seconds::ZERO,

@@ -1,0 +1,130 @@
+//! The command line: one file per subcommand. Parse, wire, print, exit code; nothing else prints or exits.
+
+mod completions;
+mod describe;
+mod devices;
+mod doctor;
+mod list;
+mod progress;
+mod report;
+mod run;
+mod schema;
+mod show;
+mod values;
+mod worker;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+/// A subcommand. To add one: its file, and a row in [`COMMANDS`].
+struct Command {
+    name: &'static str,
+    declare: fn(clap::Command) -> clap::Command,
+    run: fn(&ArgMatches) -> Result<Exit, Failure>,
+}
+
+/// Every subcommand, in the order help lists them.
+static COMMANDS: &[Command] = &[
+    run::COMMAND,
+    devices::COMMAND,
+    doctor::COMMAND,
+    list::COMMAND,
+    describe::COMMAND,
+    show::COMMAND,
+    report::COMMAND,
+    schema::COMMAND,
+    completions::COMMAND,
+    worker::COMMAND,
+];
+
+/// What an exit code says; the same everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// The tool found something: a wrong result, a failed case.
+    Finding = 1,
+    /// The request or its input cannot be used.
+    Usage = 2,
+    /// The device is absent or busy, or the environment unfit.
+    Unfit = 4,
+    /// Nothing was measured.
+    Nothing = 5,
+    /// The user interrupted; everything finished is kept.
+    Interrupted = 130,
+}
+
+/// Why a command could not do its work: a message that names the thing and the way out.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Usage, message: message.to_string() }
+    }
+
+    fn unfit(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Unfit, message: message.to_string() }
+    }
+}
+
+/// The whole command line, for the parser and for completions.
+fn declare() -> clap::Command {
+    let root = clap::Command::new("rooflint")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Measures what a device really achieves: memory bandwidth, arithmetic, matmul.")
+        .after_help(
+            "Start with 'rooflint run': it measures the CPU in under a minute and writes a report.\n\
+             Exit codes: 0 fine, 1 a finding, 2 usage or input, 4 device absent or busy, 5 nothing measured, \
+             130 interrupted.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    COMMANDS.iter().fold(root, |root, command| root.subcommand((command.declare)(clap::Command::new(command.name))))
+}
+
+/// Parses the arguments, runs the subcommand, and turns its result into an exit code.
+pub fn main() -> ExitCode {
+    let matches = declare().get_matches();
+    let chosen = matches.subcommand().and_then(|(name, matches)| {
+        let command = COMMANDS.iter().find(|command| command.name == name)?;
+        Some((command.run)(matches))
+    });
+    let exit = match chosen {
+        Some(Ok(exit)) => exit,
+        Some(Err(failure)) => {
+            complain(&format!("error: {}", failure.message));
+            failure.exit
+        }
+        None => Exit::Usage,
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Writes a result to standard output. A reader that has gone away (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::usage(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a message to standard error; there is nowhere to report that this failed.
+fn complain(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Columns of the terminal that standard output goes to; `None` if it goes elsewhere.
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}

@@ -1,0 +1,115 @@
+//! Progress on standard error: a bar with the live estimate on a terminal, one plain line per finished
+//! case elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::complain;
+use crate::measure::case::Phase;
+use crate::measure::plan::{Plan, Planned};
+use crate::measure::supervisor::Watch;
+use crate::record::{Outcome, Quantity, Record};
+use crate::summary::Summary;
+use crate::units::{Ratio, Seconds, with_prefix};
+
+/// The progress display that suits standard error.
+pub fn watch(plan: &Plan, todo: usize) -> Box<dyn Watch> {
+    if std::io::stderr().is_terminal() {
+        let bar = ProgressBar::new(todo as u64);
+        // A template of our own that does not parse would be a bug; the default style still shows progress.
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed}, {eta} left · {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Box::new(Bar { bar, several: plan.devices.len() > 1 })
+    } else {
+        Box::new(Lines { done: 0, todo })
+    }
+}
+
+struct Bar {
+    bar: ProgressBar,
+    several: bool,
+}
+
+impl Watch for Bar {
+    fn begins(&mut self, _: usize, planned: &Planned) {
+        self.bar.set_message(planned.case.label());
+    }
+
+    fn phase(&mut self, planned: &Planned, phase: Phase) {
+        let device = if self.several { format!("device {} ", planned.device) } else { String::new() };
+        self.bar.set_message(format!("{device}{}: {}", planned.case.label(), describe(planned, phase)));
+    }
+
+    fn ended(&mut self, _: usize, record: &Record) {
+        self.bar.println(line(record));
+        self.bar.inc(1);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+struct Lines {
+    done: usize,
+    todo: usize,
+}
+
+impl Watch for Lines {
+    fn begins(&mut self, _: usize, _: &Planned) {}
+
+    fn phase(&mut self, _: &Planned, _: Phase) {}
+
+    fn ended(&mut self, _: usize, record: &Record) {
+        self.done += 1;
+        complain(&format!("[{}/{}] {}", self.done, self.todo, line(record)));
+    }
+}
+
+fn describe(planned: &Planned, phase: Phase) -> String {
+    match phase {
+        Phase::Preparing => "preparing".to_owned(),
+        Phase::Racing => "choosing the fastest variant".to_owned(),
+        Phase::Checking => "checking results".to_owned(),
+        Phase::WarmingUp => "warming up".to_owned(),
+        Phase::Sampling { samples, median_s, half_width } => {
+            let estimate = median_s.and_then(|time| rate(planned, time));
+            let width = half_width.map(|width| format!(" ±{:.1} %", width.get() * 100.0));
+            format!("{} ({samples} samples)", estimate.unwrap_or_default() + &width.unwrap_or_default())
+        }
+    }
+}
+
+/// The headline that a running median of a repeat's time amounts to.
+fn rate(planned: &Planned, time: Seconds) -> Option<String> {
+    let work = planned.benchmark.work(&planned.case);
+    Some(match planned.benchmark.meta().quantity {
+        Quantity::Bandwidth => work.bytes().per(time)?.to_string(),
+        Quantity::Throughput => {
+            let unit = work.precision().map_or("FLOP/s", |precision| precision.rate_unit());
+            with_prefix(work.operations().per(time)?.get(), unit)
+        }
+        Quantity::Duration => time.to_string(),
+    })
+}
+
+/// One finished case in a line.
+fn line(record: &Record) -> String {
+    let what = match (&record.outcome, Summary::of(record)) {
+        (_, Some(summary)) => {
+            let width = Ratio::new(summary.half_width().get()).map_or(0.0, Ratio::get) * 100.0;
+            format!("{} ±{width:.1} %", summary.display_headline())
+        }
+        (Outcome::Skipped(reason), _) => format!("skipped: {reason}"),
+        (Outcome::Failed(reason), _) => format!("FAILED: {reason}"),
+        (Outcome::Wrong(failure), _) => format!("WRONG: {failure}"),
+        (Outcome::Measured(_), None) => "no usable sample".to_owned(),
+    };
+    format!("{}: {what}", record.case.label())
+}

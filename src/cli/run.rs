@@ -1,0 +1,291 @@
+//! `rooflint run`: measures devices, writes the run file and the report, prints the summary.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, FromArgMatches};
+
+use super::{Command, Exit, Failure, complain, print, progress, report, values};
+use crate::device;
+use crate::measure::environment;
+use crate::measure::lock::{DeviceLock, LockError};
+use crate::measure::plan::{Plan, Planned, plan};
+use crate::measure::settings::Settings;
+use crate::measure::supervisor::{Conduct, Finish, Supervisor, WorkerCommand};
+use crate::record::{
+    AxisValue, DeviceInfo, Footer, Header, Line, Outcome, Provenance, Record, Run, RunRequest, SCHEMA_VERSION, ToolInfo,
+};
+use crate::store::{self, RunWriter};
+use crate::suite::{self, Benchmark, Profile, Request};
+use crate::units::{ByteCount, Seconds, Usd};
+
+pub const COMMAND: Command = Command {
+    name: "run",
+    declare: |command| {
+        Arguments::augment_args(command.about("Measure devices, write the run file and the report").after_help(
+            "Examples:\n  \
+             rooflint run                                    the CPU, in under a minute\n  \
+             rooflint run --profile standard --out here      more cases and samples, into ./here\n  \
+             rooflint run --bench matmul --axis m=1,8,64     one benchmark, chosen points\n  \
+             rooflint run --budget 90s --dry-run --price 2   what it would do, take and cost\n  \
+             rooflint run --resume here                      finish a run that was cut off",
+        ))
+    },
+    run: |matches| run(&Arguments::from_arg_matches(matches).map_err(Failure::usage)?),
+};
+
+#[derive(Args)]
+struct Arguments {
+    /// Device to measure, as 'rooflint devices' lists it; repeatable
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
+    device: Vec<String>,
+    /// Benchmarks to run, as 'rooflint list' lists them; all of them by default
+    #[arg(long, value_name = "BENCHMARK", value_delimiter = ',')]
+    bench: Vec<String>,
+    /// How much to run: quick, standard or full
+    #[arg(long, value_name = "PROFILE", default_value = "quick", value_parser = profile)]
+    profile: Profile,
+    /// Time for all cases, such as 90s or 5m: samples are shortened to fit
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    budget: Option<Seconds>,
+    /// Values of an axis instead of the profile's, such as m=1,8,64; repeatable
+    #[arg(long, value_name = "NAME=VALUES", value_parser = values::axis)]
+    axis: Vec<(String, Vec<AxisValue>)>,
+    /// Seed of all data
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder for the run file and the report; it must not exist yet, or be empty
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Finish a run that was cut off: its folder or file
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["device", "bench", "profile", "axis", "seed", "out"])]
+    resume: Option<PathBuf>,
+    /// Print what would run, its time and its memory, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Price of the machine in USD per hour, for the cost of the run
+    #[arg(long, value_name = "USD", value_parser = values::price)]
+    price: Option<Usd>,
+    /// Longest time for one case before it is stopped and counted as failed
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
+    deadline: Seconds,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    let found = Profile::ALL.iter().find(|(_, name)| *name == text);
+    found.map(|(profile, _)| *profile).ok_or_else(|| {
+        let names: Vec<_> = Profile::ALL.iter().map(|(_, name)| *name).collect();
+        format!("unknown profile; known: {}", names.join(", "))
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let resumed = match &arguments.resume {
+        Some(path) => Some(store::load(path).map_err(Failure::usage)?.run),
+        None => None,
+    };
+    let asked = match &resumed {
+        Some(run) => run.header.request.clone(),
+        None => asked(arguments),
+    };
+    let devices = describe(&asked.devices)?;
+    let profile = profile(&asked.profile).map_err(|message| Failure::usage(format!("{}: {message}", asked.profile)))?;
+    let request = Request { profile, axes: asked.axes.clone(), seed: asked.seed };
+    let plan = plan(devices, &benchmarks(&asked.benchmarks)?, &request).map_err(Failure::usage)?;
+    if arguments.dry_run {
+        print(&forecast(&plan, &Settings::of(profile, 1.0, arguments.deadline), arguments))?;
+        return Ok(Exit::Fine);
+    }
+    let _locks = lock(&plan.devices)?;
+    let budget = arguments.budget.or(asked.budget_s);
+    let conduct = Conduct { profile, budget, deadline: arguments.deadline, worker: worker_command()? };
+    let (folder, kept, writer) = match (&arguments.resume, resumed) {
+        (Some(path), Some(run)) => resume(path, run, &plan)?,
+        _ => start(arguments, asked, &plan)?,
+    };
+    finish(&folder, carry_out(&plan, conduct, kept, writer)?, arguments.price)
+}
+
+/// What the arguments ask for.
+fn asked(arguments: &Arguments) -> RunRequest {
+    let mut axes: BTreeMap<String, Vec<AxisValue>> = BTreeMap::new();
+    for (name, values) in &arguments.axis {
+        axes.entry(name.clone()).or_default().extend(values.iter().cloned());
+    }
+    let all = || suite::ALL.iter().map(|benchmark| benchmark.meta().id.to_owned()).collect();
+    RunRequest {
+        profile: arguments.profile.name().to_owned(),
+        budget_s: arguments.budget,
+        seed: arguments.seed,
+        devices: arguments.device.clone(),
+        benchmarks: if arguments.bench.is_empty() { all() } else { arguments.bench.clone() },
+        axes,
+    }
+}
+
+fn describe(selectors: &[String]) -> Result<Vec<DeviceInfo>, Failure> {
+    let describe = |selector: &String| {
+        let (backend, rest) = device::select(selector).map_err(Failure::usage)?;
+        (backend.describe)(rest).map_err(|error| Failure::unfit(format!("device '{selector}': {error}")))
+    };
+    let devices = selectors.iter().map(describe).collect::<Result<Vec<_>, _>>()?;
+    let mut seen = HashSet::new();
+    match devices.iter().find(|device| !seen.insert(device.selector.clone())) {
+        Some(twice) => Err(Failure::usage(format!("device '{}' is given twice", twice.selector))),
+        None => Ok(devices),
+    }
+}
+
+fn benchmarks(ids: &[String]) -> Result<Vec<&'static dyn Benchmark>, Failure> {
+    let find = |id: &String| {
+        suite::find(id).ok_or_else(|| {
+            let known: Vec<_> = suite::ALL.iter().map(|benchmark| benchmark.meta().id).collect();
+            Failure::usage(format!("unknown benchmark '{id}'; known: {} (see 'rooflint list')", known.join(", ")))
+        })
+    };
+    ids.iter().map(find).collect()
+}
+
+fn lock(devices: &[DeviceInfo]) -> Result<Vec<DeviceLock>, Failure> {
+    devices.iter().map(DeviceLock::take).collect::<Result<_, LockError>>().map_err(Failure::unfit)
+}
+
+/// The plan as a table, with its time, memory and cost.
+fn forecast(plan: &Plan, settings: &Settings, arguments: &Arguments) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(["case", "device", "memory"]);
+    for planned in &plan.cases {
+        let device = plan.devices[planned.device as usize].selector.clone();
+        table.add_row([planned.case.label(), device, planned.footprint.to_string()]);
+    }
+    let full = plan.estimate(settings);
+    let time = arguments.budget.map_or(full, |budget| budget.min(full));
+    let most = plan.cases.iter().map(|planned| planned.footprint).max().unwrap_or(ByteCount::ZERO);
+    let cost = arguments.price.and_then(|price| price.scaled(time.get() / 3600.0));
+    let cost = cost.map_or(String::new(), |cost| format!(", {cost}"));
+    format!("{table}\n{} cases, at most {time}{cost}, {most} of memory at a time\n", plan.cases.len())
+}
+
+fn worker_command() -> Result<WorkerCommand, Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::usage(format!("cannot find this program: {error}")))?;
+    Ok(WorkerCommand { program, arguments: vec!["worker".into()] })
+}
+
+/// The folder, the run so far, and the writer that continues it.
+type Begun = (PathBuf, Run, RunWriter);
+
+/// Begins a new run in a new folder.
+fn start(arguments: &Arguments, asked: RunRequest, plan: &Plan) -> Result<Begun, Failure> {
+    let now = jiff::Timestamp::now();
+    let folder = arguments.out.clone().unwrap_or_else(|| {
+        PathBuf::from(now.strftime("rooflint-%Y%m%d-%H%M%S").to_string())
+    });
+    report::make_folder(&folder, "choose another --out, or continue the run in it with --resume")?;
+    let environment = environment::read(Duration::from_millis(250));
+    let header = Header {
+        schema: SCHEMA_VERSION,
+        run_id: format!("{:016x}", RandomState::new().build_hasher().finish()),
+        started_at: timestamp(now),
+        tool: ToolInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            optimised: !cfg!(debug_assertions),
+            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        },
+        provenance: Provenance::Measured,
+        request: asked,
+        environment,
+        devices: plan.devices.clone(),
+        planned: plan.cases.len() as u32,
+    };
+    for warning in &header.environment.warnings {
+        complain(&format!("note: {warning}"));
+    }
+    let writer = RunWriter::create(&folder.join("run.jsonl"), &header).map_err(Failure::usage)?;
+    Ok((folder, Run { header, records: Vec::new(), footer: None }, writer))
+}
+
+/// Continues a run where it was cut off, on the same devices.
+fn resume(path: &Path, run: Run, plan: &Plan) -> Result<Begun, Failure> {
+    let file = if path.is_dir() { path.join("run.jsonl") } else { path.to_owned() };
+    let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+    for (before, now) in run.header.devices.iter().zip(&plan.devices) {
+        if (&before.name, &before.identity) != (&now.name, &now.identity) {
+            return Err(Failure::usage(format!(
+                "{} was measured on '{}', and {} is '{}' here: a run is finished on the device it began on",
+                file.display(),
+                before.name,
+                now.selector,
+                now.name
+            )));
+        }
+    }
+    let writer = RunWriter::resume(&file).map_err(Failure::usage)?;
+    Ok((folder, run, writer))
+}
+
+fn timestamp(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Measures what the run lacks, and closes it.
+fn carry_out(plan: &Plan, conduct: Conduct, mut run: Run, mut writer: RunWriter) -> Result<Run, Failure> {
+    let measured: HashSet<(u32, String)> = run
+        .records
+        .iter()
+        .filter(|record| matches!(record.outcome, Outcome::Measured(_)))
+        .map(|record| (record.device, record.case.key()))
+        .collect();
+    let wanted = |planned: &Planned| !measured.contains(&(planned.device, planned.case.key()));
+    let todo = plan.cases.iter().filter(|planned| wanted(planned)).count();
+    let (mut supervisor, interrupter) = Supervisor::new(conduct);
+    ctrlc::set_handler(move || interrupter.interrupt())
+        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))?;
+    let mut watch = progress::watch(plan, todo);
+    let records = &mut run.records;
+    let mut keep = |record: &Record| {
+        writer.append(&Line::Record(Box::new(record.clone())))?;
+        records.retain(|older| (older.device, older.case.key()) != (record.device, record.case.key()));
+        records.push(record.clone());
+        Ok(())
+    };
+    let finish = supervisor.run(plan, &wanted, &mut keep, watch.as_mut()).map_err(Failure::usage)?;
+    drop(watch);
+    let footer = Footer {
+        finished_at: timestamp(jiff::Timestamp::now()),
+        interrupted: finish == Finish::Interrupted,
+    };
+    writer.append(&Line::Footer(footer.clone())).map_err(Failure::usage)?;
+    run.footer = Some(footer);
+    Ok(run)
+}
+
+/// Writes the report, prints the summary, and chooses the exit code.
+fn finish(folder: &Path, run: Run, price: Option<Usd>) -> Result<Exit, Failure> {
+    let interrupted = run.footer.as_ref().is_some_and(|footer| footer.interrupted);
+    let any = |wanted: fn(&Outcome) -> bool| run.records.iter().any(|record| wanted(&record.outcome));
+    let measured = any(|outcome| matches!(outcome, Outcome::Measured(_)));
+    let found = any(|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Wrong(_)));
+    let spent: Seconds = run.records.iter().map(|record| record.elapsed_s).sum();
+    let runs = [run];
+    report::write(folder, &runs)?;
+    print(&report::summary(&runs))?;
+    let cost = price.and_then(|price| price.scaled(spent.get() / 3600.0));
+    let cost = cost.map_or(String::new(), |cost| format!(", {cost}"));
+    complain(&format!(
+        "{spent} of measuring{cost}. Report: {}. Run file: {}",
+        folder.join("report.html").display(),
+        folder.join("run.jsonl").display()
+    ));
+    Ok(match (interrupted, measured, found) {
+        (true, ..) => {
+            complain(&format!("interrupted; 'rooflint run --resume {}' measures the rest", folder.display()));
+            Exit::Interrupted
+        }
+        (_, false, _) => Exit::Nothing,
+        (_, _, true) => Exit::Finding,
+        _ => Exit::Fine,
+    })
+}
+

@@ -1,0 +1,35 @@
+//! `rooflint show`: a run as a table, or in another format.
+
+use std::path::PathBuf;
+
+use clap::{Args, FromArgMatches};
+
+use super::{Command, Exit, Failure, complain, print};
+use crate::export::FORMATS;
+use crate::store;
+
+pub const COMMAND: Command = Command {
+    name: "show",
+    declare: |command| Arguments::augment_args(command.about("Print a run as a table, JSON, CSV or Markdown")),
+    run: |matches| run(&Arguments::from_arg_matches(matches).map_err(Failure::usage)?),
+};
+
+#[derive(Args)]
+struct Arguments {
+    /// Run: its folder or its run.jsonl
+    run: PathBuf,
+    /// Format: table, json, csv or md
+    #[arg(long, default_value = "table")]
+    format: String,
+}
+
+fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let Some(format) = FORMATS.iter().find(|format| format.id == arguments.format) else {
+        let known: Vec<_> = FORMATS.iter().map(|format| format.id).collect();
+        return Err(Failure::usage(format!("unknown format '{}'; known: {}", arguments.format, known.join(", "))));
+    };
+    let loaded = store::load(&arguments.run).map_err(Failure::usage)?;
+    loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
+    print(&(format.render)(&loaded.run).map_err(Failure::usage)?)?;
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,148 @@
+//! `fma`: chains of `x = x * factor + term` that stay in registers.
+
+#[cfg(target_arch = "x86_64")]
+use super::vector::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16};
+use super::vector::{Numbers, Portable};
+use super::{Kernel, Value, require, share, variant};
+use crate::device::cpu::pool::Place;
+
+pub(super) static KERNEL: Kernel = Kernel {
+    id: "fma",
+    check,
+    variants: &[
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx512", Avx512, run::<F64x8, F32x16, I32x16, 12>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx2", Avx2, run::<F64x4, F32x8, I32x8, 12>),
+        // Eight numbers are two or four of a target's smallest registers: more chains would spill.
+        variant!("portable", Nothing, run::<Portable<f64>, Portable<f32>, Portable<i32>, 2>),
+    ],
+};
+
+/// How the `precision` argument spells a number format.
+const F64: u32 = 0;
+const F32: u32 = 1;
+const I32: u32 = 2;
+
+fn check(args: &[Value]) -> Result<(), String> {
+    let fits = match args {
+        [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(_), Value::F64(_), Value::F64(_)] => {
+            match *precision {
+                F64 => *lanes <= out.word_count() / 2,
+                F32 | I32 => *lanes <= out.word_count(),
+                _ => false,
+            }
+        }
+        _ => false,
+    };
+    require(
+        fits,
+        "fma(out, precision: U32 of 0, 1, 2, lanes: U64, iterations: U64, factor: F64, term: F64) with out of lanes \
+         numbers or more",
+    )
+}
+
+#[inline(always)]
+unsafe fn run<D, S, I, const CHAINS: usize>(args: &[Value], place: Place<'_>)
+where
+    D: Numbers<Element = f64>,
+    S: Numbers<Element = f32>,
+    I: Numbers<Element = i32>,
+{
+    let [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(iterations), rest @ ..] = args else {
+        return;
+    };
+    let [Value::F64(factor), Value::F64(term)] = *rest else { return };
+    let range = share(*lanes, place);
+    let range = range.start as usize..range.end as usize;
+    let out = out.start.as_ptr();
+    // SAFETY: the check held the lanes of this precision against the buffer; shares do not overlap.
+    unsafe {
+        match *precision {
+            F64 => {
+                let start = |lane: usize| f64::from(fraction(lane));
+                chains::<D, CHAINS>(out.cast(), range, start, *iterations, factor, term);
+            }
+            F32 => chains::<S, CHAINS>(out.cast(), range, fraction, *iterations, factor as f32, term as f32),
+            _ => {
+                let start = |lane: usize| scatter(lane).cast_signed();
+                chains::<I, CHAINS>(out.cast(), range, start, *iterations, factor as i32, term as i32);
+            }
+        }
+    }
+}
+
+/// A 32-bit word for a lane, different for neighbours in every bit.
+#[inline(always)]
+fn scatter(lane: usize) -> u32 {
+    (lane as u32).wrapping_mul(0x9e37_79b1)
+}
+
+/// A number from 1 to 2 for a lane: 23 scattered bits behind the point.
+#[inline(always)]
+fn fraction(lane: usize) -> f32 {
+    f32::from_bits(0x3f80_0000 | scatter(lane) >> 9)
+}
+
+/// Writes the starting values, and runs them through the chains: `CHAINS` registers side by side as long
+/// as there are that many, then one by one, then number by number.
+#[inline(always)]
+unsafe fn chains<V: Numbers, const CHAINS: usize>(
+    out: *mut V::Element,
+    range: std::ops::Range<usize>,
+    start: impl Fn(usize) -> V::Element,
+    iterations: u64,
+    factor: V::Element,
+    term: V::Element,
+) {
+    // SAFETY: every access is within the range, by contract within the buffer and this worker's own.
+    unsafe {
+        for lane in range.clone() {
+            out.add(lane).write(start(lane));
+        }
+        let mut at = range.start;
+        while at + CHAINS * V::COUNT <= range.end {
+            block::<V, CHAINS>(out.add(at), iterations, factor, term);
+            at += CHAINS * V::COUNT;
+        }
+        while at + V::COUNT <= range.end {
+            block::<V, 1>(out.add(at), iterations, factor, term);
+            at += V::COUNT;
+        }
+        // The last few lanes go through one register that is wider than they are: it starts with the
+        // same number in all the rest, which are dropped.
+        if at < range.end {
+            let mut last = [factor; 16];
+            let left = range.end - at;
+            last[..left].copy_from_slice(std::slice::from_raw_parts(out.add(at), left));
+            block::<V, 1>(last.as_mut_ptr(), iterations, factor, term);
+            std::slice::from_raw_parts_mut(out.add(at), left).copy_from_slice(&last[..left]);
+        }
+    }
+}
+
+/// `iterations` steps of `CHAINS` independent registers, loaded from `at` and stored back.
+#[inline(always)]
+unsafe fn block<V: Numbers, const CHAINS: usize>(
+    at: *mut V::Element,
+    iterations: u64,
+    factor: V::Element,
+    term: V::Element,
+) {
+    // SAFETY: `at` is good for `CHAINS` registers; the contract of the vectors is the caller's.
+    unsafe {
+        let (factor, term) = (V::splat(factor), V::splat(term));
+        let mut chains = [V::splat(*at); CHAINS];
+        for (index, chain) in chains.iter_mut().enumerate() {
+            *chain = V::load(at.add(index * V::COUNT));
+        }
+        for _ in 0..iterations {
+            for chain in &mut chains {
+                *chain = chain.multiply_add(factor, term);
+            }
+        }
+        for (index, chain) in chains.iter().enumerate() {
+            chain.store(at.add(index * V::COUNT));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `memory_read`: the wrapping sum of each of 256 chunks.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::vector::{Portable, Words};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Ymm, Zmm};
+use super::{Kernel, Value, cut, require, share, variant};
+use crate::device::cpu::pool::Place;
+
+pub(super) static KERNEL: Kernel = Kernel {
+    id: "memory_read",
+    check,
+    variants: &[
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx512", Avx512, run::<Zmm, 1, 0>),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx2", Avx2, run::<Ymm, 1, 0>),
+        variant!("portable", Nothing, run::<Portable<u32>, 1, 0>),
+    ],
+};
+
+/// Chunks, and words of the output.
+const PARTS: u64 = 256;
+
+fn check(args: &[Value]) -> Result<(), String> {
+    let fits = matches!(args, [Value::Buffer(from), Value::Buffer(out), Value::U64(words)]
+        if *words <= from.word_count() && PARTS <= out.word_count());
+    require(fits, "memory_read(in, out, words: U64) with in of words or more and out of 256 words")
+}
+
+/// Chunks do not end where shares do. The worker that has a chunk's first word writes its sum; one that
+/// comes in later in the chunk adds to it once all have written.
+#[inline(always)]
+unsafe fn run<V: Words, const STREAMS: usize, const AHEAD: usize>(args: &[Value], place: Place<'_>) {
+    let [Value::Buffer(from), Value::Buffer(out), Value::U64(words)] = args else { return };
+    let (from, out) = (from.words().cast_const(), out.words());
+    let range = share(*words, place);
+    let mut chunk = if range.is_empty() { PARTS } else { chunk_of(*words, range.start) };
+    let mut late = None;
+    while chunk < PARTS && cut(*words, chunk, PARTS) < range.end {
+        let (start, end) = (cut(*words, chunk, PARTS), cut(*words, chunk + 1, PARTS));
+        let (first, last) = (start.max(range.start), end.min(range.end));
+        // SAFETY: the range lies within `words`, which the check held against the buffer.
+        let sum = unsafe { sum::<V, STREAMS, AHEAD>(from.add(first as usize), (last - first) as usize) };
+        if first != start {
+            late = Some((chunk, sum));
+        } else if start != end {
+            // SAFETY: `chunk` is less than `PARTS`; no other worker writes this chunk's sum here.
+            unsafe { out.add(chunk as usize).write(sum) };
+        }
+        chunk += 1;
+    }
+    if place.index == 0 {
+        for empty in (0..PARTS).filter(|part| cut(*words, *part, PARTS) == cut(*words, part + 1, PARTS)) {
+            // SAFETY: less than `PARTS`; nobody else writes the sum of an empty chunk.
+            unsafe { out.add(empty as usize).write(0) };
+        }
+    }
+    place.barrier.wait();
+    if let Some((chunk, sum)) = late {
+        // SAFETY: within the output; from the barrier on it is only added to, atomically.
+        unsafe { AtomicU32::from_ptr(out.add(chunk as usize)) }.fetch_add(sum, Ordering::Relaxed);
+    }
+}
+
+/// The chunk that holds word `at`, which is less than `words`.
+fn chunk_of(words: u64, at: u64) -> u64 {
+    let mut chunk = (u128::from(at) * u128::from(PARTS) / u128::from(words)) as u64;
+    while cut(words, chunk + 1, PARTS) <= at {
+        chunk += 1;
+    }
+    chunk
+}
+
+/// Registers of each stream per turn of the loop.
+const UNROLL: usize = 4;
+
+/// The wrapping sum of `count` words, read as `STREAMS` parts side by side, asking for lines `AHEAD`
+/// words before they are needed.
+#[inline(always)]
+unsafe fn sum<V: Words, const STREAMS: usize, const AHEAD: usize>(from: *const u32, count: usize) -> u32 {
+    let turn = UNROLL * V::COUNT;
+    let length = count / STREAMS / turn * turn;
+    // SAFETY: every load is within `count` words; the contract of the vectors is the caller's.
+    unsafe {
+        let mut sums = [[V::splat(0); UNROLL]; STREAMS];
+        let mut at = 0;
+        while at < length {
+            for (stream, sums) in sums.iter_mut().enumerate() {
+                let from = from.add(stream * length + at);
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    if AHEAD > 0 && index * V::COUNT % 16 == 0 {
+                        V::prefetch(from.wrapping_add(AHEAD + index * V::COUNT));
+                    }
+                    *sum = sum.add(V::load(from.add(index * V::COUNT)));
+                }
+            }
+            at += turn;
+        }
+        let mut total = 0_u32;
+        for sum in sums.into_iter().flatten() {
+            total = total.wrapping_add(sum.sum());
+        }
+        for index in STREAMS * length..count {
+            total = total.wrapping_add(from.add(index).read());
+        }
+        total
+    }
+}

@@ -1,0 +1,126 @@
+//! A short contest between the ways to run a step. It chooses; it does not measure: the winner's figure
+//! comes from fresh samples, or the best of many lucky ones would be reported.
+
+use crate::device::{Detail, Device, DeviceError, Program, ProgramId, Step, Wait};
+use crate::measure::sampling::Sampler;
+use crate::record::{Candidate, Race};
+use crate::stats::Sorted;
+use crate::suite::Stop;
+use crate::units::Seconds;
+
+/// Length of one sample in the race.
+const SAMPLE_S: f64 = 0.004;
+
+/// Rounds, interleaved, so that a disturbance falls on all.
+const ROUNDS: usize = 7;
+
+/// A candidate this much slower than the best in the first round runs no further rounds.
+const OUT: f64 = 1.25;
+
+/// The program with every step's fastest way chosen, and the races that chose it.
+pub fn tune(
+    device: &mut dyn Device,
+    program: &Program,
+    wait: Wait,
+    time_max: Seconds,
+    deadline: Seconds,
+) -> Result<(Program, Vec<Race>), Stop> {
+    let mut tuned = program.clone();
+    let mut races = Vec::new();
+    for position in 0..program.steps.len() {
+        let step = &program.steps[position];
+        // A step that occurs again is run the same way again.
+        if let Some(earlier) = program.steps[..position].iter().position(|earlier| earlier == step) {
+            tuned.steps[position] = tuned.steps[earlier].clone();
+            continue;
+        }
+        let mut options = device.options(step)?;
+        let chosen = match options.len() {
+            0 => return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name()))),
+            1 => 0,
+            _ => {
+                let share = Seconds::new(time_max.get() / program.steps.len() as f64).unwrap_or(Seconds::ZERO);
+                let (chosen, race) = race(device, program, &options, wait, share, deadline)?;
+                races.push(race);
+                chosen
+            }
+        };
+        tuned.steps[position] = options.swap_remove(chosen);
+    }
+    Ok((tuned, races))
+}
+
+/// One candidate's state in the race.
+struct Runner {
+    program: Result<ProgramId, String>,
+    repeats: u32,
+    times: Vec<f64>,
+}
+
+/// Races the options of one step; gives the index of the fastest.
+fn race(
+    device: &mut dyn Device,
+    program: &Program,
+    options: &[Step],
+    wait: Wait,
+    time_max: Seconds,
+    deadline: Seconds,
+) -> Result<(usize, Race), Stop> {
+    let rows = program.bindings.len() as u32;
+    let sample_min = Seconds::new(SAMPLE_S).unwrap_or(Seconds::ZERO);
+    let mut runners = Vec::new();
+    for option in options {
+        let alone = Program { steps: vec![option.clone()], ..program.clone() };
+        let runner = match device.record(&alone) {
+            Ok(id) => {
+                let sampler = Sampler::calibrate(device, id, rows, wait, sample_min, deadline)?;
+                Runner { program: Ok(id), repeats: sampler.repeats, times: Vec::new() }
+            }
+            Err(error) if error.is_fatal() => return Err(error.into()),
+            Err(error) => Runner { program: Err(error.to_string()), repeats: 1, times: Vec::new() },
+        };
+        runners.push(runner);
+    }
+    let mut spent = 0.0;
+    for round in 0..ROUNDS {
+        let best = runners.iter().filter_map(Runner::median).fold(f64::INFINITY, f64::min);
+        for runner in &mut runners {
+            let slow = round > 0 && runner.median().is_none_or(|median| !(median <= OUT * best));
+            let Ok(id) = runner.program else { continue };
+            if slow {
+                continue;
+            }
+            let mut sampler = Sampler::resume(device, id, wait, runner.repeats, deadline);
+            for timing in sampler.window(1, Detail::Whole)? {
+                runner.times.push(timing.elapsed.get() / f64::from(runner.repeats));
+                spent += timing.host_elapsed.get();
+            }
+        }
+        // One whole round always, so that every candidate has a time.
+        if spent >= time_max.get() {
+            break;
+        }
+    }
+    let median = |index: &usize| runners[*index].median();
+    let chosen = (0..runners.len())
+        .filter(|index| median(index).is_some())
+        .min_by(|a, b| median(a).unwrap_or(f64::INFINITY).total_cmp(&median(b).unwrap_or(f64::INFINITY)))
+        .ok_or_else(|| Stop::Device(all_failed(&runners)))?;
+    let candidates = options.iter().zip(&runners).map(|(option, runner)| Candidate {
+        variant: option.variant().to_owned(),
+        median_s: runner.median().and_then(Seconds::new),
+        failure: runner.program.as_ref().err().cloned(),
+    });
+    Ok((chosen, Race { step: options[chosen].name().to_owned(), candidates: candidates.collect() }))
+}
+
+impl Runner {
+    fn median(&self) -> Option<f64> {
+        Sorted::new(self.times.iter().copied()).map(|sorted| sorted.median())
+    }
+}
+
+fn all_failed(runners: &[Runner]) -> DeviceError {
+    let reasons: Vec<_> = runners.iter().filter_map(|runner| runner.program.as_ref().err().cloned()).collect();
+    DeviceError::Call { call: "race", message: format!("every way to run it failed: {}", reasons.join("; ")) }
+}

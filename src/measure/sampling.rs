@@ -1,0 +1,223 @@
+//! Samples of one recorded program: how many repeats each needs, the warm-up, the sampling itself, and
+//! the rules that reject a sample.
+
+use crate::device::{Detail, Device, DeviceError, ProgramId, Start, Timing, Wait, Window};
+use crate::measure::telemetry::{Host, HostShare};
+use crate::record::{Protocol, Rejection, Sample, StopReason, TimerInfo, WarmUp};
+use crate::stats::{Sorted, Stop, StoppingRule, median_interval, settled};
+use crate::summary::{CONFIDENCE, Estimate};
+use crate::units::{Ratio, Seconds};
+
+/// Length aimed at for one window: long against the accounting of stolen time (10 ms steps), short
+/// against drift.
+const WINDOW_S: f64 = 0.2;
+
+/// A sample must last this many steps of the timer, so that a step is 0.1 % of it.
+const RESOLUTIONS: f64 = 1000.0;
+
+/// Samples in a block of the warm-up: enough for a median.
+const WARM_UP_BLOCK: u32 = 3;
+
+/// Fewest blocks of a warm-up that is called unsettled.
+const WARM_UP_BLOCKS: usize = 4;
+
+/// Change between blocks of the warm-up below which the rate counts as settled.
+const SETTLED: f64 = 0.01;
+
+/// Share of a sample lost to other work above which it is rejected: well above timer interrupts, below
+/// what moves a median visibly.
+const LOST_MAX: f64 = 0.02;
+
+/// Clock, as a share of the case's median clock, below which a sample is rejected.
+const CLOCK_LEAST: f64 = 0.9;
+
+/// Disagreement of device and host time at which a sample is rejected. Host time includes submission, so
+/// only samples of some length are held against it.
+const CLOCKS_DISAGREE: f64 = 0.02;
+
+/// Shortest sample whose device time is held against the host clock.
+const COMPARABLE_S: f64 = 0.005;
+
+/// A program under measurement, with the number of repeats that makes a sample long enough.
+pub struct Sampler<'a> {
+    device: &'a mut dyn Device,
+    program: ProgramId,
+    wait: Wait,
+    deadline: Seconds,
+    /// Repeats in each sample.
+    pub repeats: u32,
+    per_window: u32,
+}
+
+impl<'a> Sampler<'a> {
+    /// Finds the number of repeats at which one sample lasts `sample_min`, and a thousand steps of the timer.
+    /// It is a multiple of `rows`, the rows of bindings: every sample makes whole rotations.
+    pub fn calibrate(
+        device: &'a mut dyn Device,
+        program: ProgramId,
+        rows: u32,
+        wait: Wait,
+        sample_min: Seconds,
+        deadline: Seconds,
+    ) -> Result<Self, DeviceError> {
+        let wanted = sample_min.get().max(device.timer().resolution_s.get() * RESOLUTIONS);
+        let rows = rows.max(1);
+        let mut sampler = Self { device, program, wait, deadline, repeats: rows, per_window: 1 };
+        // Grows at most tenfold at a time: the first repeats are cold and slow, and would set too few.
+        for _ in 0..12 {
+            let took = sampler.shortest(2)?;
+            if took >= wanted {
+                break;
+            }
+            let factor = (1.05 * wanted / took.max(1e-9)).clamp(1.0, 10.0);
+            let rotations = (f64::from(sampler.repeats) * factor / f64::from(rows)).ceil();
+            let repeats = rotations * f64::from(rows);
+            if repeats > f64::from(u32::MAX / 4) {
+                break;
+            }
+            sampler.repeats = repeats as u32;
+        }
+        let took = sampler.shortest(1)?;
+        sampler.per_window = (WINDOW_S / took.max(1e-9)).clamp(1.0, 16.0) as u32;
+        Ok(sampler)
+    }
+
+    /// A program whose number of repeats is known.
+    pub fn resume(device: &'a mut dyn Device, program: ProgramId, wait: Wait, repeats: u32, deadline: Seconds) -> Self {
+        Self { device, program, wait, deadline, repeats, per_window: 1 }
+    }
+
+    /// Shortest of `samples` samples, in seconds.
+    fn shortest(&mut self, samples: u32) -> Result<f64, DeviceError> {
+        let timings = self.window(samples, Detail::Whole)?;
+        Ok(timings.iter().map(|timing| timing.elapsed.get()).fold(f64::INFINITY, f64::min))
+    }
+
+    /// Runs one window of samples.
+    pub fn window(&mut self, samples: u32, detail: Detail) -> Result<Vec<Timing>, DeviceError> {
+        let window = Window {
+            samples,
+            repeats: self.repeats,
+            detail,
+            start: Start::Queued,
+            wait: self.wait,
+            deadline: self.deadline,
+        };
+        self.device.run(self.program, &window)
+    }
+
+    /// Runs short blocks until the rate settles, at least and at most for the protocol's times; never fewer
+    /// blocks than it takes to see that it has settled.
+    pub fn warm_up(&mut self, protocol: &Protocol) -> Result<WarmUp, DeviceError> {
+        let (mut spent, mut medians) = (Seconds::ZERO, Vec::new());
+        loop {
+            let timings = self.window(self.per_window.min(WARM_UP_BLOCK), Detail::Whole)?;
+            spent = timings.iter().map(|timing| timing.host_elapsed).sum::<Seconds>() + spent;
+            let block = Sorted::new(timings.iter().map(|timing| timing.elapsed.get()));
+            medians.extend(block.map(|block| block.median()));
+            let settled = settled(&medians, SETTLED);
+            let late = spent >= protocol.warm_up_max_s && medians.len() >= WARM_UP_BLOCKS;
+            if spent >= protocol.warm_up_min_s && settled || late {
+                return Ok(WarmUp { elapsed_s: spent, windows: medians.len() as u32, settled });
+            }
+        }
+    }
+
+    /// Takes samples until the stopping rule or the time limit ends it. `progress` hears the running
+    /// estimate of a repeat's time after every window.
+    pub fn sample(
+        &mut self,
+        protocol: &Protocol,
+        progress: &mut dyn FnMut(u32, Option<Estimate>),
+    ) -> Result<(Vec<Sample>, StopReason), DeviceError> {
+        let (least, most) = (protocol.samples_min as usize, protocol.samples_max as usize);
+        let mut rule = StoppingRule::new(least, most, protocol.half_width_target.get(), CONFIDENCE);
+        let mut host = Host::start();
+        let (mut samples, mut spent): (Vec<Sample>, _) = (Vec::new(), Seconds::ZERO);
+        loop {
+            let left = protocol.samples_max.saturating_sub(samples.len() as u32).max(1);
+            let timings = self.window(self.per_window.min(left), Detail::Whole)?;
+            let share = host.since_last();
+            for timing in timings {
+                samples.push(sample_of(timing, spent, &share, self.device.timer()));
+                spent = spent + samples.last().map_or(Seconds::ZERO, |sample| sample.host_elapsed_s);
+            }
+            reject_low_clocks(&mut samples);
+            let series: Vec<f64> = accepted(&samples).collect();
+            progress(samples.len() as u32, estimate(&series, self.repeats));
+            let stop = match rule.decide(&series) {
+                Some(Stop::Precise) => Some(StopReason::Precise),
+                Some(Stop::Plateau) => Some(StopReason::Plateau),
+                Some(Stop::SampleLimit) => Some(StopReason::SampleLimit),
+                None if samples.len() as u32 >= protocol.samples_max => Some(StopReason::SampleLimit),
+                None if spent >= protocol.time_max_s => Some(StopReason::TimeLimit),
+                None => None,
+            };
+            if let Some(stop) = stop {
+                return Ok((samples, stop));
+            }
+        }
+    }
+}
+
+fn accepted(samples: &[Sample]) -> impl Iterator<Item = f64> {
+    samples.iter().filter(|sample| sample.rejected.is_none()).map(|sample| sample.elapsed_s.get())
+}
+
+/// The running estimate of a repeat's time; `None` before there is an accepted sample.
+fn estimate(series: &[f64], repeats: u32) -> Option<Estimate> {
+    let sorted = Sorted::new(series.iter().map(|elapsed| elapsed / f64::from(repeats)))?;
+    let interval = median_interval(&sorted, sorted.len() as f64, CONFIDENCE);
+    Some(Estimate { value: sorted.median(), low: interval.low, high: interval.high })
+}
+
+/// A device's timing as a sample, judged by what happened around it.
+fn sample_of(timing: Timing, at: Seconds, host: &HostShare, timer: &TimerInfo) -> Sample {
+    let over = |share: Option<Ratio>| share.is_some_and(|share| !(share.get() <= LOST_MAX));
+    let rejected = if !(timing.elapsed > Seconds::ZERO) || disagrees(&timing, timer) {
+        Some(Rejection::TimerDisagrees)
+    } else if over(host.quota_throttled) {
+        Some(Rejection::QuotaThrottled)
+    } else if over(host.stolen) {
+        Some(Rejection::Stolen)
+    } else if over(timing.preempted) {
+        Some(Rejection::Preempted)
+    } else {
+        None
+    };
+    Sample {
+        at_s: at,
+        elapsed_s: timing.elapsed,
+        host_elapsed_s: timing.host_elapsed,
+        clock_hz: timing.clock,
+        power_w: None,
+        temperature_c: None,
+        preempted: timing.preempted,
+        stolen: host.stolen,
+        quota_throttled: host.quota_throttled,
+        throttle: Vec::new(),
+        steps_s: timing.steps,
+        rejected,
+    }
+}
+
+/// Whether a device clock that is not the host's own contradicts it.
+fn disagrees(timing: &Timing, timer: &TimerInfo) -> bool {
+    let (device, host) = (timing.elapsed.get(), timing.host_elapsed.get());
+    timer.agreement.is_some() && host >= COMPARABLE_S && !((device / host - 1.0).abs() <= CLOCKS_DISAGREE)
+}
+
+/// Rejects samples whose clock is well below the median of all, and takes that judgement back where the
+/// median has moved.
+fn reject_low_clocks(samples: &mut [Sample]) {
+    let Some(clocks) = Sorted::new(samples.iter().filter_map(|sample| sample.clock_hz).map(f64::from)) else { return };
+    let least = CLOCK_LEAST * clocks.median();
+    for sample in samples {
+        let low = sample.clock_hz.is_some_and(|clock| clock.get() < least);
+        match sample.rejected {
+            None if low => sample.rejected = Some(Rejection::ClockDropped),
+            Some(Rejection::ClockDropped) if !low => sample.rejected = None,
+            _ => {}
+        }
+    }
+}

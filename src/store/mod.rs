@@ -1,0 +1,5 @@
+//! The only code that reads or writes files of ours.
+
+mod runs;
+
+pub use runs::{Loaded, RunWriter, StoreError, load, parse};

@@ -1,0 +1,184 @@
+//! `fma`: the rate of multiply-adds out of registers.
+
+use super::check::{for_each_block, within, wrong};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, expand};
+use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::units::{ByteCount, FlopCount, Ratio};
+
+/// The row of this benchmark.
+pub(super) struct Fma;
+
+static META: Meta = Meta {
+    id: "fma",
+    question: "How many multiply-adds per second can this device do when nothing waits for memory?",
+    formula: "2 x lanes x iterations / median time of a repeat: each lane does a chain of x = x a + b, which counts as \
+              2 FLOP (2 OP for integers) a step. Bytes: the final value of every lane.",
+    caveats: &[
+        "This is the ceiling of the plain vector units. Matrix units, where a device has them, are another ceiling: \
+         see matmul.",
+        "Integers have no fused multiply-add on most processors: a step is a multiplication and an addition.",
+        "The ratio of all threads to one shows what the cores share: well under their number means siblings of one \
+         core, a lower clock under load, or a noisy neighbour.",
+    ],
+    quantity: Quantity::Throughput,
+    axes: &[
+        Axis { name: "precision", about: "number format", words: &["f64", "f32", "i32"], least: 0 },
+        Axis { name: "threads", about: "compute units used: 1 to all of the device's", words: &[], least: 1 },
+    ],
+};
+
+/// Steps of a chain. Few enough that the rounding of a chain stays well below what it is to show.
+const ITERATIONS: u32 = 4096;
+/// Lanes per compute unit: a multiple of every vector width times every number of chains in use.
+const LANES: u64 = 12_288;
+
+impl Benchmark for Fma {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
+        let precisions = META.axes[0].words.iter().map(|word| AxisValue::from(*word)).collect();
+        let mut threads = vec![1, u64::from(device.compute_units)];
+        threads.dedup();
+        let threads = threads.into_iter().map(AxisValue::Count).collect();
+        expand(META.id, request, &[("precision", precisions), ("threads", threads)])
+    }
+
+    fn work(&self, case: &Case) -> Work {
+        let precision = precision_of(case);
+        let operations = FlopCount(2 * lanes_of(case) * u64::from(ITERATIONS));
+        let bytes_written_b = ByteCount(lanes_of(case) * precision.size());
+        Work { bytes_read_b: ByteCount::ZERO, bytes_written_b, flop: [(precision, operations)].into() }
+    }
+
+    fn footprint(&self, _device: &DeviceInfo, case: &Case) -> ByteCount {
+        self.work(case).bytes()
+    }
+
+    fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
+        let precision = precision_of(case);
+        let code = match precision {
+            Precision::F64 => 0,
+            Precision::F32 => 1,
+            Precision::I32 => 2,
+            other => return Err(Stop::Skip(format!("fma has no form for {other}"))),
+        };
+        let units = u64::from(device.info().compute_units);
+        let threads = case.count("threads").unwrap_or(1);
+        if threads > units {
+            return Err(Stop::Skip(format!("{threads} threads asked for, the device has {units} compute units")));
+        }
+        let output = device.alloc(self.footprint(device.info(), case), Place::Device)?;
+        device.fill(output, Pattern::Poison)?;
+        let (factor, term) = coefficients(precision);
+        let args = vec![
+            Arg::Buffer(Slot(0)),
+            Arg::U32(code),
+            Arg::U64(lanes_of(case)),
+            Arg::U64(u64::from(ITERATIONS)),
+            Arg::F64(factor),
+            Arg::F64(term),
+        ];
+        let mut step = Step::launch("fma", args);
+        if let Step::Launch { grid, .. } = &mut step {
+            grid[0] = threads as u32;
+        }
+        Ok(Program { steps: vec![step], bindings: vec![vec![output]], outputs: vec![output], submit: Submit::Stream })
+    }
+
+    fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+        let lanes = lanes_of(case);
+        match precision_of(case) {
+            Precision::I32 => check_integers(lanes, outputs),
+            precision => check_floats(precision, lanes, outputs),
+        }
+    }
+}
+
+fn precision_of(case: &Case) -> Precision {
+    case.word("precision").and_then(|word| word.parse().ok()).unwrap_or(Precision::F32)
+}
+
+fn lanes_of(case: &Case) -> u64 {
+    LANES * case.count("threads").unwrap_or(1)
+}
+
+/// Factor and term of a step. The factor is the `ITERATIONS`-th root of one half, so that a chain goes
+/// half way to its fixed point, -3, and its end tells how many steps were done. Both are numbers of the
+/// precision, so that device and reference use the same.
+fn coefficients(precision: Precision) -> (f64, f64) {
+    let factor = (-std::f64::consts::LN_2 / f64::from(ITERATIONS)).exp();
+    let term = -3.0 * (1.0 - factor);
+    match precision {
+        Precision::F64 => (factor, term),
+        Precision::I32 => (1_664_525.0, 1_013_904_223.0),
+        _ => (f64::from(factor as f32), f64::from(term as f32)),
+    }
+}
+
+/// A 32-bit word for a lane, as the kernel makes it.
+fn scatter(lane: u64) -> u32 {
+    (lane as u32).wrapping_mul(0x9e37_79b1)
+}
+
+/// Where a floating-point lane starts: 1 to 2, 23 scattered bits behind the point.
+fn start_of(lane: u64) -> f64 {
+    1.0 + f64::from(scatter(lane) >> 9) / f64::from(1 << 23)
+}
+
+/// Every chain's end equals `a^n x + b (1 + a + … + a^(n-1))` in wrapping integers.
+fn check_integers(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+    let (factor, term) = coefficients(Precision::I32);
+    let (factor, term) = (factor as i32, term as i32);
+    let (mut power, mut sum) = (1_i32, 0_i32);
+    for _ in 0..ITERATIONS {
+        (power, sum) = (power.wrapping_mul(factor), sum.wrapping_mul(factor).wrapping_add(term));
+    }
+    for_each_block(outputs, 0, lanes, |start, block| {
+        for (lane, found) in (start..).zip(block) {
+            let expected = scatter(lane).cast_signed().wrapping_mul(power).wrapping_add(sum);
+            if expected != found.cast_signed() {
+                return Err(wrong("out", lane, expected, found.cast_signed()));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
+}
+
+/// Every chain's end is within the rounding of its steps of `a^n x + b (1 + a + … + a^(n-1))`.
+fn check_floats(precision: Precision, lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+    let (factor, term) = coefficients(precision);
+    let (mut power, mut sum) = (1.0, 0.0);
+    for _ in 0..ITERATIONS {
+        (power, sum) = (power * factor, sum * factor + term);
+    }
+    let epsilon = if precision == Precision::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    // No value passes 2 in size; a step rounds twice at most (where nothing fuses), each by half a unit in
+    // the last place; the reference adds as much again in binary64.
+    let tolerance = 2.0 * f64::from(ITERATIONS) * epsilon;
+    let mut worst = 0.0_f64;
+    let mut judge = |lane: u64, found: f64| -> Result<(), CheckFailure> {
+        let expected = start_of(lane) * power + sum;
+        let error = (found - expected).abs();
+        if !within(error, tolerance) {
+            return Err(wrong("out", lane, format!("{expected} within {tolerance:.1e}"), found));
+        }
+        worst = worst.max(error);
+        Ok(())
+    };
+    let words_each = precision.size() / 4;
+    for_each_block(outputs, 0, lanes * words_each, |start, block| {
+        for (lane, words) in (start / words_each..).zip(block.chunks_exact(words_each as usize)) {
+            let found = match words {
+                [low, high] => f64::from_bits(u64::from(*high) << 32 | u64::from(*low)),
+                _ => f64::from(f32::from_bits(words[0])),
+            };
+            judge(lane, found)?;
+        }
+        Ok(())
+    })?;
+    Ok(CheckPassed { compared: lanes, worst: Ratio::new(worst / tolerance).unwrap_or(Ratio::ZERO) })
+}

@@ -1,0 +1,207 @@
+//! The CPU backend: the conformance list, and every variant of every kernel.
+
+use rooflint::device::{
+    self, Arg, Detail, Device, DeviceError, MatmulDesc, Pattern, Place, Probe, Program, Provider, Slot, Step, Submit,
+    Wait, Window,
+};
+use rooflint::record::{DeviceKind, Precision};
+use rooflint::units::{ByteCount, Seconds};
+
+use crate::conformance::{self, once, words};
+
+/// The CPU, opened.
+pub fn open() -> Box<dyn Device> {
+    let (backend, rest) = device::select("cpu").unwrap();
+    (backend.open)(rest).unwrap()
+}
+
+#[test]
+fn conforms() {
+    conformance::run(open().as_mut());
+}
+
+#[test]
+fn goes_on_after_a_deadline() {
+    let mut cpu = open();
+    conformance::run(cpu.as_mut());
+    conformance::run(cpu.as_mut());
+}
+
+#[test]
+fn is_described_without_being_opened() {
+    let (backend, rest) = device::select("cpu:0").unwrap();
+    assert_eq!((backend.id, rest, backend.hidden), ("cpu", "0", false));
+    let Probe::Present(found) = (backend.probe)() else { panic!("the CPU is always there") };
+    assert_eq!(found, [(backend.describe)("").unwrap()]);
+    let cpu = &found[0];
+    assert_eq!(cpu.kind, DeviceKind::Hardware);
+    assert_eq!((cpu.backend.as_str(), cpu.selector.as_str()), ("cpu", "cpu"));
+    assert!(cpu.features.is_sorted() && cpu.caches.is_sorted_by_key(|cache| cache.level));
+    assert_eq!(&found[0], open().info());
+}
+
+#[test]
+fn other_selectors_are_named_in_the_error() {
+    let (backend, _) = device::select("cpu").unwrap();
+    for error in [(backend.open)("1").err().unwrap(), (backend.describe)("1").unwrap_err()] {
+        assert!(error.to_string().contains("'1'"), "{error}");
+    }
+    assert!(device::select("cpux").is_err());
+}
+
+#[test]
+fn conditions_tell_threads_pages_and_denormals() {
+    let mut cpu = open();
+    assert!(!cpu.conditions().contains_key("huge_page_share"));
+    cpu.alloc(ByteCount::mib(8), Place::Device).unwrap();
+    let conditions = cpu.conditions();
+    assert_eq!(conditions["threads"], cpu.info().compute_units.to_string());
+    assert!(["yes", "no"].contains(&conditions["pinned"].as_str()));
+    assert!(conditions.contains_key("denormals"));
+    if cfg!(target_os = "linux") {
+        let share: f64 = conditions["huge_page_share"].parse().unwrap();
+        assert!((0.0..=1.0).contains(&share));
+    }
+}
+
+#[test]
+fn samples_carry_the_clock_and_what_was_taken_away() {
+    let mut cpu = open();
+    let out = cpu.alloc(ByteCount::mib(1), Place::Device).unwrap();
+    let args = vec![Arg::Buffer(Slot(0)), Arg::U64(1 << 18), Arg::U32(1)];
+    let steps = vec![Step::launch("memory_write", args)];
+    let program = Program { steps, bindings: vec![vec![out]], outputs: vec![out], submit: Submit::Graph };
+    let recorded = cpu.record(&program).unwrap();
+    for timing in cpu.run(recorded, &Window { samples: 3, ..once(50) }).unwrap() {
+        if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+            let clock = timing.clock.unwrap().get();
+            assert!((1e8..1e10).contains(&clock), "{clock} Hz");
+        }
+        assert!((0.0..1.0).contains(&timing.preempted.unwrap().get()));
+    }
+    let waiting = Window { wait: Wait::AfterEachRepeat, detail: Detail::Whole, ..once(2) };
+    assert_eq!(cpu.run(recorded, &waiting).unwrap()[0].preempted, None);
+}
+
+#[test]
+fn fewer_threads_can_be_asked_for_but_not_more() {
+    let mut cpu = open();
+    let out = cpu.alloc(ByteCount(1 << 16), Place::Device).unwrap();
+    let all = cpu.info().compute_units;
+    let record = |cpu: &mut dyn Device, threads: &[u32]| {
+        let launch = |threads: &u32| {
+            let mut step = Step::launch("empty", vec![Arg::Buffer(Slot(0)), Arg::U64(64), Arg::U32(9)]);
+            if let Step::Launch { grid, .. } = &mut step {
+                grid[0] = *threads;
+            }
+            step
+        };
+        let steps = threads.iter().map(launch).collect();
+        cpu.record(&Program { steps, bindings: vec![vec![out]], outputs: vec![out], submit: Submit::Stream })
+    };
+    for threads in [0, 1, all] {
+        cpu.fill(out, Pattern::Poison).unwrap();
+        let recorded = record(cpu.as_mut(), &[threads]).unwrap();
+        cpu.run(recorded, &once(1)).unwrap();
+        let found = words(cpu.as_mut(), out, 64 * 16);
+        assert!(found.iter().step_by(16).copied().eq(9..73), "{threads} threads");
+    }
+    assert!(matches!(record(cpu.as_mut(), &[all + 1]), Err(DeviceError::Unsupported(_))));
+    if all > 1 {
+        assert!(matches!(record(cpu.as_mut(), &[1, all]), Err(DeviceError::Unsupported(_))));
+    }
+}
+
+/// The matrix product in binary64, b stored either way.
+fn reference(desc: &MatmulDesc, a: &[f32], b: &[f32]) -> Vec<f64> {
+    let (m, n, k) = (desc.m as usize, desc.n as usize, desc.k as usize);
+    let b_at = |row: usize, column: usize| if desc.b_transposed { b[column * k + row] } else { b[row * n + column] };
+    let element = |row: usize, column: usize| -> f64 {
+        (0..k).map(|index| f64::from(a[row * k + index]) * f64::from(b_at(index, column))).sum()
+    };
+    (0..m * n).map(|index| element(index / n, index % n)).collect()
+}
+
+#[test]
+fn matrices_are_multiplied_whichever_way_b_is_stored() {
+    let mut cpu = open();
+    for [m, n, k] in [[1, 1, 1], [1, 9, 5], [9, 1, 5], [2, 2, 64], [17, 33, 19], [40, 24, 32], [65, 130, 7]] {
+        for b_transposed in [false, true] {
+            let desc = MatmulDesc {
+                m,
+                n,
+                k,
+                a: Precision::F32,
+                b: Precision::F32,
+                c: Precision::F32,
+                accumulate: Precision::F32,
+                b_transposed,
+                provider: Provider::Vendor,
+            };
+            let mark = cpu.mark();
+            let [pattern_a, pattern_b] = [1, 2].map(|seed| Pattern::uniform(Precision::F32, seed).unwrap());
+            let row = [m * k, k * n, m * n].map(|elements| cpu.alloc(ByteCount(elements * 4), Place::Device).unwrap());
+            cpu.fill(row[0], pattern_a).unwrap();
+            cpu.fill(row[1], pattern_b).unwrap();
+            let [a, b] = [(pattern_a, m * k), (pattern_b, k * n)]
+                .map(|(pattern, count)| (0..count).map(|index| pattern.f32_at(index)).collect::<Vec<_>>());
+            let expected = reference(&desc, &a, &b);
+            let step = Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) };
+            for option in cpu.options(&step).unwrap() {
+                cpu.fill(row[2], Pattern::Poison).unwrap();
+                let name = option.variant().to_owned();
+                let program = Program {
+                    steps: vec![option],
+                    bindings: vec![row.to_vec()],
+                    outputs: vec![row[2]],
+                    submit: Submit::Stream,
+                };
+                let recorded = cpu.record(&program).unwrap();
+                cpu.fill(row[2], Pattern::Poison).unwrap();
+                cpu.run(recorded, &once(1)).unwrap();
+                for (index, (found, expected)) in
+                    words(cpu.as_mut(), row[2], (m * n) as usize).into_iter().zip(&expected).enumerate()
+                {
+                    let error = (f64::from(f32::from_bits(found)) - expected).abs();
+                    assert!(error <= 1e-5, "{desc:?} {name} at {index}: {error}");
+                }
+            }
+            cpu.release(mark).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_operand_too_small_for_its_matrix_is_refused() {
+    let mut cpu = open();
+    let small = cpu.alloc(ByteCount(60), Place::Device).unwrap();
+    let large = cpu.alloc(ByteCount(64), Place::Device).unwrap();
+    let desc = MatmulDesc {
+        m: 4,
+        n: 4,
+        k: 4,
+        a: Precision::F32,
+        b: Precision::F32,
+        c: Precision::F32,
+        accumulate: Precision::F32,
+        b_transposed: false,
+        provider: Provider::Vendor,
+    };
+    for short in 0..3 {
+        let mut row = vec![large; 3];
+        row[short] = small;
+        let steps = vec![Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) }];
+        let program = Program { steps, bindings: vec![row], outputs: Vec::new(), submit: Submit::Stream };
+        assert!(matches!(cpu.record(&program), Err(DeviceError::Call { .. })), "operand {short}");
+    }
+}
+
+#[test]
+fn a_dropped_device_leaves_no_threads() {
+    for _ in 0..20 {
+        let mut cpu = open();
+        let buffer = cpu.alloc(ByteCount(100), Place::Device).unwrap();
+        cpu.fill(buffer, Pattern::Zeros).unwrap();
+    }
+    assert!(open().timer().overhead_s > Seconds::ZERO);
+}
