@@ -8,9 +8,11 @@ use super::{Command, Exit, Failure, declare, print};
 pub const COMMAND: Command = Command {
     name: "completions",
     declare: |command| {
-        Arguments::augment_args(command.about("Print a completion script for a shell").after_help(
-            "Example: rooflint completions bash > ~/.local/share/bash-completion/completions/rooflint",
-        ))
+        Arguments::augment_args(
+            command
+                .about("Print a completion script for a shell")
+                .after_help("Example: rooflint completions bash > ~/.local/share/bash-completion/completions/rooflint"),
+        )
     },
     run: |matches| run(&Arguments::from_arg_matches(matches).map_err(Failure::usage)?),
 };

@@ -7,9 +7,7 @@ use crate::suite::{self, Axis};
 
 pub const COMMAND: Command = Command {
     name: "describe",
-    declare: |command| {
-        Arguments::augment_args(command.about("Explain a benchmark: its question, formula and caveats"))
-    },
+    declare: |command| Arguments::augment_args(command.about("Explain a benchmark: its question, formula and caveats")),
     run: |matches| run(&Arguments::from_arg_matches(matches).map_err(Failure::usage)?),
 };
 

@@ -71,7 +71,10 @@ fn facts(environment: &Environment) -> String {
         ("cores usable", format!("{} of {}", environment.cores_usable, environment.cores_total)),
         ("memory available", environment.memory_available_b.map_or_else(unknown, |memory| memory.to_string())),
         ("virtual machine", virtual_machine),
-        ("container quota", environment.quota_cores.map_or("none".to_owned(), |quota| format!("{:.2} cores", quota.get()))),
+        (
+            "container quota",
+            environment.quota_cores.map_or("none".to_owned(), |quota| format!("{:.2} cores", quota.get())),
+        ),
         ("frequency governor", environment.governor.clone().unwrap_or_else(unknown)),
         ("huge pages", environment.huge_pages.clone().unwrap_or_else(unknown)),
         ("load of others", environment.other_load.map_or_else(unknown, |load| format!("{load} of a core"))),

@@ -44,11 +44,9 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 pub fn make_folder(folder: &Path, way_out: &str) -> Result<(), Failure> {
     let shown = folder.display();
     let refuse = |error: std::io::Error| Failure::usage(format!("cannot make the folder {shown}: {error}"));
-    match folder.read_dir() {
-        Ok(mut entries) if entries.next().is_some() => {
-            Err(Failure::usage(format!("the folder {shown} exists and is not empty; {way_out}")))
-        }
-        Ok(_) => Ok(()),
+    match folder.read_dir().map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(Failure::usage(format!("the folder {shown} exists and is not empty; {way_out}"))),
+        Ok(false) => Ok(()),
         Err(_) => std::fs::create_dir_all(folder).map_err(refuse),
     }
 }

@@ -155,7 +155,7 @@ fn lock(devices: &[DeviceInfo]) -> Result<Vec<DeviceLock>, Failure> {
 /// The plan as a table, with its time, memory and cost.
 fn forecast(plan: &Plan, settings: &Settings, arguments: &Arguments) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(["case", "device", "memory"]);
+    table.load_style(comfy_table::presets::NOTHING).set_header(["case", "device", "memory"]);
     for planned in &plan.cases {
         let device = plan.devices[planned.device as usize].selector.clone();
         table.add_row([planned.case.label(), device, planned.footprint.to_string()]);
@@ -169,7 +169,8 @@ fn forecast(plan: &Plan, settings: &Settings, arguments: &Arguments) -> String {
 }
 
 fn worker_command() -> Result<WorkerCommand, Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure::usage(format!("cannot find this program: {error}")))?;
+    let program =
+        std::env::current_exe().map_err(|error| Failure::usage(format!("cannot find this program: {error}")))?;
     Ok(WorkerCommand { program, arguments: vec!["worker".into()] })
 }
 
@@ -179,9 +180,8 @@ type Begun = (PathBuf, Run, RunWriter);
 /// Begins a new run in a new folder.
 fn start(arguments: &Arguments, asked: RunRequest, plan: &Plan) -> Result<Begun, Failure> {
     let now = jiff::Timestamp::now();
-    let folder = arguments.out.clone().unwrap_or_else(|| {
-        PathBuf::from(now.strftime("rooflint-%Y%m%d-%H%M%S").to_string())
-    });
+    let folder =
+        arguments.out.clone().unwrap_or_else(|| PathBuf::from(now.strftime("rooflint-%Y%m%d-%H%M%S").to_string()));
     report::make_folder(&folder, "choose another --out, or continue the run in it with --resume")?;
     let environment = environment::read(Duration::from_millis(250));
     let header = Header {
@@ -252,10 +252,7 @@ fn carry_out(plan: &Plan, conduct: Conduct, mut run: Run, mut writer: RunWriter)
     };
     let finish = supervisor.run(plan, &wanted, &mut keep, watch.as_mut()).map_err(Failure::usage)?;
     drop(watch);
-    let footer = Footer {
-        finished_at: timestamp(jiff::Timestamp::now()),
-        interrupted: finish == Finish::Interrupted,
-    };
+    let footer = Footer { finished_at: timestamp(jiff::Timestamp::now()), interrupted: finish == Finish::Interrupted };
     writer.append(&Line::Footer(footer.clone())).map_err(Failure::usage)?;
     run.footer = Some(footer);
     Ok(run)
@@ -288,4 +285,3 @@ fn finish(folder: &Path, run: Run, price: Option<Usd>) -> Result<Exit, Failure> 
         _ => Exit::Fine,
     })
 }
-

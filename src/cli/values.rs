@@ -40,9 +40,8 @@ pub fn axis(text: &str) -> Result<(String, Vec<AxisValue>), String> {
 fn axis_value(text: &str) -> AxisValue {
     const SUFFIXES: [(&str, u64); 3] =
         [("KiB", ByteCount::kib(1).0), ("MiB", ByteCount::mib(1).0), ("GiB", ByteCount::gib(1).0)];
-    let size = SUFFIXES.iter().find_map(|(suffix, scale)| {
-        text.strip_suffix(suffix)?.parse::<u64>().ok()?.checked_mul(*scale)
-    });
+    let size =
+        SUFFIXES.iter().find_map(|(suffix, scale)| text.strip_suffix(suffix)?.parse::<u64>().ok()?.checked_mul(*scale));
     match text.parse().ok().or(size) {
         Some(count) => AxisValue::Count(count),
         None => AxisValue::Word(text.to_owned()),

@@ -56,7 +56,8 @@ impl Script {
         let mut script = Self { slow: 1.0, ..Self::default() };
         for item in text.split(',').filter(|item| !item.is_empty()) {
             let (name, value) = item.split_once('=').unwrap_or((item, ""));
-            let bad = || DeviceError::Call { call: "fake device", message: format!("cannot read '{item}' of its script") };
+            let bad =
+                || DeviceError::Call { call: "fake device", message: format!("cannot read '{item}' of its script") };
             let number = || value.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(bad);
             let count = || value.parse::<u64>().map(Some).map_err(|_| bad());
             let step = || Some(value.to_owned());
@@ -156,7 +157,8 @@ impl FakeDevice {
     fn repeat_time(&self, program: &Program) -> f64 {
         let bound = program.bindings.first().map_or(&[][..], Vec::as_slice);
         let bytes: u64 = self.sizes.iter().filter(|(id, _)| bound.contains(id)).map(|(_, size)| size.0).sum();
-        let flop: u64 = program.steps.iter().map(|step| if let Step::Matmul { desc, .. } = step { desc.flop() } else { 0 }).sum();
+        let flop: u64 =
+            program.steps.iter().map(|step| if let Step::Matmul { desc, .. } = step { desc.flop() } else { 0 }).sum();
         REPEAT_S + bytes as f64 / BYTE_RATE + flop as f64 / FLOP_RATE
     }
 

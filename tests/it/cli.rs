@@ -134,7 +134,10 @@ fn a_budget_is_kept_and_what_it_left_out_can_be_resumed() {
     let folder = folder();
     let (_, _, err) = call(folder.path(), "run --device fake --budget 0.000001s --out here");
     let before = outcomes(&folder.path().join("here"));
-    assert!(before.iter().any(|(_, outcome)| matches!(outcome, Outcome::Skipped(reason) if reason.contains("budget"))), "{err}");
+    assert!(
+        before.iter().any(|(_, outcome)| matches!(outcome, Outcome::Skipped(reason) if reason.contains("budget"))),
+        "{err}"
+    );
     let (code, _, err) = call(folder.path(), "run --resume here --budget 10m");
     assert_eq!(code, 0, "{err}");
     let after = outcomes(&folder.path().join("here"));

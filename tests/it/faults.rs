@@ -66,7 +66,10 @@ fn a_failure_of_any_call_costs_one_case() {
         // A failure of 'release' comes after the case was measured, and one in a race only loses a candidate.
         assert!(unmeasured <= 1, "call {call}: {unmeasured} cases lost");
         for outcome in outcomes.iter().filter(|outcome| !is_measured(outcome)) {
-            assert!(matches!(outcome, Outcome::Failed(reason) if reason.contains("scripted")), "call {call}: {outcome:?}");
+            assert!(
+                matches!(outcome, Outcome::Failed(reason) if reason.contains("scripted")),
+                "call {call}: {outcome:?}"
+            );
         }
         if call > 100 && unmeasured == 0 {
             break;
@@ -93,7 +96,11 @@ fn wrong_results_are_found_before_and_after_timing() {
             let outcomes = outcomes(&format!("fake:{kind}={step}"), &orders);
             let wrong = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Wrong(_))).count();
             assert_eq!(wrong, 1, "{kind}={step}: {outcomes:?}");
-            assert_eq!(outcomes.iter().filter(|outcome| is_measured(outcome)).count(), orders.len() - 1, "{kind}={step}");
+            assert_eq!(
+                outcomes.iter().filter(|outcome| is_measured(outcome)).count(),
+                orders.len() - 1,
+                "{kind}={step}"
+            );
         }
     }
 }
@@ -123,12 +130,8 @@ fn more_than_the_device_holds_is_a_failure_that_names_both_amounts() {
 fn launch(script: &str) -> Summary {
     let order = orders(script).pop().expect("an order");
     let outcome = outcomes(script, std::slice::from_ref(&order)).pop().expect("an outcome");
-    let mut record = support::record(
-        order.case,
-        support::work(0, 0, &[]),
-        rooflint::record::Quantity::Duration,
-        &[1.0],
-    );
+    let mut record =
+        support::record(order.case, support::work(0, 0, &[]), rooflint::record::Quantity::Duration, &[1.0]);
     record.outcome = outcome;
     Summary::of(&record).expect("measured")
 }

@@ -67,10 +67,13 @@ fn modules_use_only_what_lies_below_them() {
         if matches!(module, "cli" | "lib" | "main") {
             continue;
         }
-        let Some(allowed) = table.get(module) else { panic!("{file}: module '{module}' is not in the table of layers") };
+        let Some(allowed) = table.get(module) else {
+            panic!("{file}: module '{module}' is not in the table of layers")
+        };
         for (number, line) in code(&text) {
             for part in line.split("crate::").skip(1) {
-                let used: String = part.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+                let used: String =
+                    part.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
                 if !used.is_empty() && used != module && !allowed.contains(&used.as_str()) {
                     wrong.push(format!("{file}:{number}: '{module}' uses '{used}'"));
                 }

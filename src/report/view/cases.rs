@@ -289,7 +289,7 @@ pub(super) const fn quantity_word(quantity: Quantity) -> &'static str {
 }
 
 fn races(cases: &[&CaseData<'_>]) -> Option<Table> {
-    let raced = |case: &&&CaseData<'_>| case.record.outcome.measurement().is_some_and(|found| found.race.is_some());
+    let raced = |case: &&&CaseData<'_>| case.record.outcome.measurement().is_some_and(|found| !found.races.is_empty());
     let rows: Vec<Row> = cases.iter().filter(raced).flat_map(|case| race_rows(case)).collect();
     if rows.is_empty() {
         return None;
@@ -301,7 +301,7 @@ fn races(cases: &[&CaseData<'_>]) -> Option<Table> {
 
 fn race_rows(case: &CaseData<'_>) -> Vec<Row> {
     let Some(measurement) = case.record.outcome.measurement() else { return Vec::new() };
-    let candidates = measurement.race.as_ref().map_or(&[][..], |race: &Race| &race.candidates);
+    let candidates = measurement.races.iter().flat_map(|race: &Race| &race.candidates);
     let row = |index: usize, candidate: &crate::record::Candidate| {
         let chosen = candidate.variant == measurement.variant;
         let time = candidate.median_s.map(|time| time.to_string());
@@ -315,7 +315,7 @@ fn race_rows(case: &CaseData<'_>) -> Vec<Row> {
             vec![name, Cell::text(clean(&candidate.variant)), Cell::text(time.unwrap_or_default()), Cell::text(remark)];
         Row { anchor: None, cells }
     };
-    candidates.iter().enumerate().map(|(index, candidate)| row(index, candidate)).collect()
+    candidates.enumerate().map(|(index, candidate)| row(index, candidate)).collect()
 }
 
 impl BenchmarkView {
