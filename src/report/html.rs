@@ -258,7 +258,7 @@ fn warnings(notices: &[Notice]) -> Markup {
     html! {
         section id="warnings" {
             h2 { "Warnings" }
-            @if notices.is_empty() { p { "None." } }
+            @if notices.is_empty() { p { "Nothing to warn of." } }
             ul.notices { @for notice in notices { (warning(notice)) } }
         }
     }

@@ -107,7 +107,7 @@ pub fn measurement(times: impl IntoIterator<Item = f64>, repeats: u32) -> Measur
     };
     Measurement {
         variant: "avx512".to_owned(),
-        race: None,
+        races: Vec::new(),
         timer: TimerInfo {
             clock: "clock_monotonic_raw".to_owned(),
             resolution_s: seconds(2e-8),
@@ -147,12 +147,16 @@ pub fn measured(case: Case, quantity: Quantity, work: Work, time: f64, count: us
 pub fn memory_case(kernel: &'static str, size: u64) -> (Case, Work) {
     let case = Case::new("memory", [("kernel", kernel.into()), ("size", size.into())], 1);
     let (read, written) = match kernel {
-        "read" => (size, 0),
+        "read" => (size, 1024),
         "write" => (0, size),
-        "copy" => (size / 2, size / 2),
-        _ => (size / 3 * 2, size / 3),
+        "copy" => (size, size),
+        _ => (2 * size, size),
     };
-    (case, Work { bytes_read_b: ByteCount(read), bytes_written_b: ByteCount(written), flop: BTreeMap::new() })
+    let flop = (kernel == "triad").then_some((Precision::F32, FlopCount(size / 2)));
+    (
+        case,
+        Work { bytes_read_b: ByteCount(read), bytes_written_b: ByteCount(written), flop: flop.into_iter().collect() },
+    )
 }
 
 pub fn memory(kernel: &'static str, size: u64, rate: f64) -> Record {
@@ -164,7 +168,8 @@ pub fn memory(kernel: &'static str, size: u64, rate: f64) -> Record {
 pub fn fma(precision: Precision, threads: u64, rate: f64) -> Record {
     let axes = [("precision", precision.name().into()), ("threads", threads.into())];
     let flop = BTreeMap::from([(precision, FlopCount(1 << 30))]);
-    let work = Work { flop, ..Work::default() };
+    let bytes_written_b = ByteCount((1 << 30) / 8192 * precision.size());
+    let work = Work { bytes_written_b, flop, ..Work::default() };
     measured(Case::new("fma", axes, 1), Quantity::Throughput, work, (1u64 << 30) as f64 / rate, 24, 0.002)
 }
 
@@ -179,8 +184,8 @@ pub fn matmul(precision: Precision, [m, n, k]: [u64; 3], rate: f64) -> Record {
     measured(Case::new("matmul", axes, 1), Quantity::Throughput, work, flop as f64 / rate, 30, 0.006)
 }
 
-pub fn launch(threads: u64, time: f64) -> Record {
-    let axes = [("threads", AxisValue::Count(threads))];
+pub fn launch(threads: u64, wait: &'static str, time: f64) -> Record {
+    let axes = [("threads", AxisValue::Count(threads)), ("wait", wait.into())];
     measured(Case::new("launch", axes, 1), Quantity::Duration, Work::default(), time, 50, 0.02)
 }
 
@@ -205,8 +210,10 @@ pub fn realistic() -> Run {
     for (size, rate) in [(512, 101e9), (1024, 108e9), (2048, 111e9)] {
         records.push(matmul(Precision::F64, [size, size, size], rate));
     }
-    records.push(launch(1, 1.21e-6));
-    records.push(launch(2, 6.4e-6));
+    for (wait, factor) in [("after_all", 1.0), ("after_each", 7.0)] {
+        records.push(launch(1, wait, 0.21e-6 * factor));
+        records.push(launch(2, wait, 0.64e-6 * factor));
+    }
     disturb(&mut records);
     for record in &mut records {
         race(record);
@@ -271,6 +278,7 @@ fn race(record: &mut Record) {
             median_s: None,
             failure: Some("no non-temporal form".to_owned()),
         };
-        measurement.race = Some(Race { candidates: vec![candidate("avx512"), candidate("avx2"), failed] });
+        let candidates = vec![candidate("avx512"), candidate("avx2"), failed];
+        measurement.races = vec![Race { step: "memory_read".to_owned(), candidates }];
     }
 }

@@ -133,11 +133,14 @@ impl Subject<'_> {
     }
 
     fn plateau(&self, notices: &mut Vec<Notice>) {
-        let Some(plateau) = self.ceilings.plateau.as_ref().filter(|plateau| !plateau.flat) else { return };
+        let Some(plateau) = self.ceilings.plateau.as_ref().filter(|plateau| !plateau.shows_memory()) else { return };
         let drift = number::percent(plateau.drift.abs());
-        let what = format!(
-            "Bandwidth still changed by {drift} between the two largest working sets: part of them may be in a cache."
-        );
+        let what = match plateau.flat {
+            true => "The two largest working sets are not both larger than the last cache.".to_owned(),
+            false => format!(
+                "Bandwidth still changed by {drift} between the two largest working sets: part of them may be in a cache."
+            ),
+        };
         let largest = self
             .records()
             .filter(|record| record.case.benchmark == "memory")
@@ -174,7 +177,8 @@ impl Subject<'_> {
                 *causes.entry(rejection).or_default() += 1;
             }
         }
-        let causes: Vec<String> = causes.iter().map(|(cause, times)| format!("{cause} ({times})")).collect();
+        let causes: Vec<String> =
+            causes.iter().map(|(cause, times)| format!("{cause} ({})", count(*times, "sample"))).collect();
         if causes.is_empty() { String::new() } else { format!(" Causes: {}.", list(&causes)) }
     }
 
