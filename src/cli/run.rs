@@ -39,7 +39,7 @@ pub const COMMAND: Command = Command {
 #[derive(Args)]
 struct Arguments {
     /// Device to measure, as 'rooflint devices' lists it; repeatable
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Vec<String>,
     /// Benchmarks to run, as 'rooflint list' lists them; all of them by default
     #[arg(long, value_name = "BENCHMARK", value_delimiter = ',')]

@@ -1,6 +1,6 @@
 //! The cases of a run, in order, before any of them is measured: what `--dry-run` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::measure::settings::Settings;
 use crate::record::{AxisValue, Case, DeviceInfo};
@@ -67,7 +67,9 @@ pub fn plan(
     let mut cases = Vec::new();
     for (index, device) in (0..).zip(&devices) {
         for benchmark in benchmarks {
-            for case in benchmark.cases(device, request) {
+            let mut seen = HashSet::new();
+            // Sizes that follow from a device's caches can fall together.
+            for case in benchmark.cases(device, request).into_iter().filter(|case| seen.insert(case.key())) {
                 let footprint = benchmark.footprint(device, &case);
                 cases.push(Planned { device: index, benchmark: *benchmark, case, footprint });
             }
