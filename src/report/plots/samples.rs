@@ -1,7 +1,7 @@
 //! Every sample of every case, relative to the case's median: one row per case, blocks as high as there are
 //! samples in them, so that two modes, a drift's smear and lone outliers are seen at a glance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Area, At, Canvas, Shape};
@@ -58,8 +58,8 @@ fn draw_strip(canvas: &mut Canvas, strip: &Strip, y: i32, axis: &Axis, end: f64)
     let title = format!("{}: median {} ± {half}, {taken} samples", strip.case, strip.median);
     canvas.group(&[("class", "strip")], Some(&title), |pen| {
         pen.polygon(outline(&strip.accepted, y, axis, end), Role::Blue, 0.7)?;
-        for deviation in strip.rejected.iter().filter(|deviation| deviation.abs() <= end) {
-            pen.sign(Shape::Cross, (axis.at(*deviation), y), 3, Role::Vermilion)?;
+        for x in crosses(&strip.rejected, axis, end) {
+            pen.sign(Shape::Cross, (x, y), 3, Role::Vermilion)?;
         }
         let (low, high, foot) = (axis.at(strip.low), axis.at(strip.high), y + TALLEST + 2);
         pen.fill(Area { left: low, top: foot - 1, right: high, bottom: foot + 1 }, Role::Ink, 1.0)
@@ -79,6 +79,12 @@ fn draw_strip(canvas: &mut Canvas, strip: &Strip, y: i32, axis: &Axis, end: f64)
         let figures = format!("{} ± {half}", strip.median);
         pen.text((RIGHT + 14, y), &figures, TEXT, Anchor::Start, Role::Ink)
     })
+}
+
+/// Where rejected samples are marked: once per block's width, however many there are.
+fn crosses(samples: &[f64], axis: &Axis, end: f64) -> BTreeSet<i32> {
+    let within = samples.iter().filter(|deviation| deviation.abs() <= end);
+    within.map(|deviation| axis.at(*deviation) / BLOCK * BLOCK).collect()
 }
 
 /// The outline of a row's blocks, mirrored about its middle: their height goes with the root of the number
