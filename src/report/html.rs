@@ -166,9 +166,10 @@ fn benchmark(part: &BenchmarkView) -> Markup {
 fn table(table: &Table) -> Markup {
     let decimals: Vec<usize> = (0..table.columns.len()).map(|column| most_decimals(table, column)).collect();
     html! {
+        // Beside the table and not in it: there it would scroll away with the table.
+        p.caption { (table.caption) }
         div.scroll tabindex="0" role="region" aria-label=(table.caption) {
-            table {
-                caption { (table.caption) }
+            table aria-label=(table.caption) {
                 thead { tr { @for column in &table.columns { th scope="col" class=[class(column.numeric)] { (column.title) } } } }
                 tbody {
                     @for row in &table.rows {
@@ -258,7 +259,7 @@ fn warnings(notices: &[Notice]) -> Markup {
     html! {
         section id="warnings" {
             h2 { "Warnings" }
-            @if notices.is_empty() { p { "None." } }
+            @if notices.is_empty() { p { "Nothing to warn of." } }
             ul.notices { @for notice in notices { (warning(notice)) } }
         }
     }

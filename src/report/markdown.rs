@@ -47,7 +47,7 @@ pub fn render(view: &View, plots: Plots) -> String {
     );
     blocks.push("## Warnings".to_owned());
     match view.notices.as_slice() {
-        [] => blocks.push("None.".to_owned()),
+        [] => blocks.push("Nothing to warn of.".to_owned()),
         notices => blocks.push(notices.iter().map(warning).collect::<Vec<_>>().join("\n")),
     }
     blocks.join("\n\n") + "\n"

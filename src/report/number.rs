@@ -6,14 +6,22 @@ use crate::units::{digits, prefix};
 /// Most significant digits shown.
 const SIGNIFICANT: i32 = 4;
 
+/// Most in a sentence, and of a value whose interval is not known.
+const BRIEF: i32 = 3;
+
 /// A value and the half-width of its interval, rounded alike: `52.1` and `0.4`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// The value.
     pub value: String,
-    /// The larger half of the interval: a number, or `<0.01` where it is below the last digit shown.
+    /// The larger half of the interval: a number, `<0.01` where it is below the last digit shown, or
+    /// [`UNKNOWN`].
     pub half: String,
 }
+
+/// Stands for the half-width of an interval without width: a single sample, or a timer too coarse to see
+/// any spread. `± 0` would claim the opposite of what is known.
+pub const UNKNOWN: &str = "?";
 
 /// The larger side of an interval: what stands behind `±`.
 pub fn half_width(estimate: Estimate) -> f64 {
@@ -27,10 +35,12 @@ pub fn shown(estimate: Estimate, scale: f64) -> Shown {
 
 fn rounded(estimate: Estimate, scale: f64, significant: i32) -> Shown {
     let (value, half) = (estimate.value / scale, half_width(estimate) / scale);
-    let finest = magnitude(value) - (significant - 1);
-    let place = if half > 0.0 { half_place(half).max(finest) } else { finest };
+    if half == 0.0 {
+        let value = at_place(value, magnitude(value) - (BRIEF - 1));
+        return Shown { value, half: UNKNOWN.to_owned() };
+    }
+    let place = half_place(half).max(magnitude(value) - (significant - 1));
     let half = match half {
-        half if half == 0.0 => "0".to_owned(),
         half if half < 0.5 * 10f64.powi(place) => format!("<{}", at_place(10f64.powi(place), place)),
         half => at_place(half, place),
     };
@@ -46,7 +56,7 @@ pub fn plain(estimate: Estimate, unit: &str) -> String {
 /// The same in three digits at most, for sentences.
 pub fn brief(estimate: Estimate, unit: &str) -> String {
     let (scale, prefix) = prefix(estimate.value);
-    spaced(&rounded(estimate, scale, SIGNIFICANT - 1).value, &format!("{prefix}{unit}"))
+    spaced(&rounded(estimate, scale, BRIEF).value, &format!("{prefix}{unit}"))
 }
 
 /// An estimate with the prefix that suits it and its half-width: `52.1 ± 0.4 GB/s`.

@@ -1,7 +1,7 @@
 //! Every sample of every case, relative to the case's median: one row per case, blocks as high as there are
 //! samples in them, so that two modes, a drift's smear and lone outliers are seen at a glance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Area, At, Canvas, Shape};
@@ -9,12 +9,14 @@ use super::legend::{self, Entry, Mark};
 use super::rows::{LEFT, RIGHT, Rows, TEXT, WIDTH};
 use super::theme::Role;
 use crate::report::ReportError;
-use crate::report::number::percent;
+use crate::report::number::{UNKNOWN, percent};
 use crate::report::view::{Strip, Strips};
 
 const ROW: i32 = 26;
 /// Width of a block, in pixels.
 const BLOCK: i32 = 4;
+/// Room at both edges for the number of samples beyond.
+const EDGE: i32 = 38;
 /// Half the height of the highest block of a row.
 const TALLEST: i32 = 8;
 /// Deviations at which the axis may end, as shares of the median.
@@ -28,7 +30,7 @@ pub(super) fn draw(strips: &Strips) -> Result<Canvas, ReportError> {
     let (_, legend_height) = legend::flow(&entries, WIDTH - LEFT - 20);
     let rows = Rows::of(strips.strips.iter().map(|strip| strip.group.as_str()), ROW);
     let mut canvas = rows.canvas(legend_height)?;
-    let axis = Axis::linear(-end, end, LEFT, RIGHT);
+    let axis = Axis::linear(-end, end, LEFT + EDGE, RIGHT - EDGE);
     let title = "Time of a sample against the case's median (%)";
     rows.frame(&mut canvas, &axis, 0.01, title, strips.strips.iter().map(|strip| strip.label.as_str()))?;
     canvas.plain(|pen| pen.line((axis.at(0.0), 10), (axis.at(0.0), rows.bottom), Role::Muted, 1))?;
@@ -48,13 +50,16 @@ fn axis_end(strips: &Strips) -> f64 {
 }
 
 fn draw_strip(canvas: &mut Canvas, strip: &Strip, y: i32, axis: &Axis, end: f64) -> Result<(), ReportError> {
-    let half = strip.high.max(-strip.low).max(0.0);
+    let half = match strip.high.max(-strip.low) {
+        half if half > 0.0 => percent(half),
+        _ => UNKNOWN.to_owned(),
+    };
     let taken = strip.accepted.len() + strip.rejected.len();
-    let title = format!("{}: median {} ± {}, {taken} samples", strip.case, strip.median, percent(half));
+    let title = format!("{}: median {} ± {half}, {taken} samples", strip.case, strip.median);
     canvas.group(&[("class", "strip")], Some(&title), |pen| {
         pen.polygon(outline(&strip.accepted, y, axis, end), Role::Blue, 0.7)?;
-        for deviation in strip.rejected.iter().filter(|deviation| deviation.abs() <= end) {
-            pen.sign(Shape::Cross, (axis.at(*deviation), y), 3, Role::Vermilion)?;
+        for x in crosses(&strip.rejected, axis, end) {
+            pen.sign(Shape::Cross, (x, y), 3, Role::Vermilion)?;
         }
         let (low, high, foot) = (axis.at(strip.low), axis.at(strip.high), y + TALLEST + 2);
         pen.fill(Area { left: low, top: foot - 1, right: high, bottom: foot + 1 }, Role::Ink, 1.0)
@@ -71,9 +76,15 @@ fn draw_strip(canvas: &mut Canvas, strip: &Strip, y: i32, axis: &Axis, end: f64)
         if above > 0 {
             pen.text((RIGHT - 4, y), &format!("{above} →"), TEXT, Anchor::End, Role::Muted)?;
         }
-        let figures = format!("{} ± {}", strip.median, percent(half));
+        let figures = format!("{} ± {half}", strip.median);
         pen.text((RIGHT + 14, y), &figures, TEXT, Anchor::Start, Role::Ink)
     })
+}
+
+/// Where rejected samples are marked: once per block's width, however many there are.
+fn crosses(samples: &[f64], axis: &Axis, end: f64) -> BTreeSet<i32> {
+    let within = samples.iter().filter(|deviation| deviation.abs() <= end);
+    within.map(|deviation| axis.at(*deviation) / BLOCK * BLOCK).collect()
 }
 
 /// The outline of a row's blocks, mirrored about its middle: their height goes with the root of the number

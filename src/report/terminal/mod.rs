@@ -57,20 +57,20 @@ impl Terminal {
         }
     }
 
-    /// Lines no longer than the terminal is wide, all but the first indented.
-    fn wrapped(&self, text: &str, indent: usize) -> Vec<String> {
-        let width = self.width.unwrap_or(100).max(indent + 20);
-        let mut lines = vec![String::new()];
+    /// Lines no longer than the terminal is wide, the first indented by `first`, all others by `rest`.
+    fn wrapped(&self, text: &str, first: usize, rest: usize) -> Vec<String> {
+        let width = self.width.unwrap_or(100).max(rest + 20);
+        let (mut lines, mut line, mut empty) = (Vec::new(), " ".repeat(first), true);
         for word in self.text(text).split_whitespace() {
-            let last = lines.len() - 1;
-            let used = lines[last].chars().count();
-            if used > 0 && !lines[last].trim().is_empty() && used + 1 + word.chars().count() > width {
-                lines.push(format!("{:indent$}{word}", ""));
-            } else {
-                let space = if lines[last].trim().is_empty() { "" } else { " " };
-                lines[last].push_str(&format!("{space}{word}"));
+            if !empty && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::replace(&mut line, " ".repeat(rest)));
+                empty = true;
             }
+            line.push_str(if empty { "" } else { " " });
+            line.push_str(word);
+            empty = false;
         }
+        lines.push(line);
         lines
     }
 }
@@ -145,7 +145,7 @@ fn verdict(device: &DeviceView, terminal: &Terminal) -> String {
     let mut lines = Vec::new();
     for (index, sentence) in device.verdict.iter().enumerate() {
         let style = if index == 0 { BOLD } else { Ansi::new() };
-        lines.extend(terminal.wrapped(sentence, 0).iter().map(|line| terminal.styled(style, line)));
+        lines.extend(terminal.wrapped(sentence, 0, 0).iter().map(|line| terminal.styled(style, line)));
     }
     lines.join("\n")
 }
@@ -255,31 +255,19 @@ fn warnings(notices: &[Notice], terminal: &Terminal) -> Option<String> {
         let head = format!("{} {}:", terminal.text(notice.level.symbol()), notice.level.word());
         let device = notice.device.as_ref().map(|device| format!("{device}: ")).unwrap_or_default();
         let text = format!("{head} {device}{}", notice.what.replace('`', ""));
-        let wrapped = terminal.wrapped(&text, 2);
+        let wrapped = terminal.wrapped(&text, 0, 2);
         let first = wrapped.first().and_then(|line| line.strip_prefix(&head)).unwrap_or_default();
         lines.push(format!("{}{first}", terminal.styled(level_style(notice.level), &head)));
         lines.extend(wrapped.iter().skip(1).cloned());
         for case in notice.cases.iter().take(NAMED) {
             let detail = case.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
-            let named = terminal.wrapped(&format!("{}{detail}", case.key), 6);
-            lines.extend(
-                named
-                    .iter()
-                    .enumerate()
-                    .map(|(index, line)| if index == 0 { format!("    {line}") } else { line.clone() }),
-            );
+            lines.extend(terminal.wrapped(&format!("{}{detail}", case.key), 4, 6));
         }
         if notice.cases.len() > NAMED {
             lines.push(format!("    and {} more", notice.cases.len() - NAMED));
         }
         if !notice.action.is_empty() {
-            let action = terminal.wrapped(&format!("→ {}", notice.action.replace('`', "'")), 4);
-            lines.extend(
-                action
-                    .iter()
-                    .enumerate()
-                    .map(|(index, line)| if index == 0 { format!("  {line}") } else { line.clone() }),
-            );
+            lines.extend(terminal.wrapped(&format!("→ {}", notice.action.replace('`', "'")), 2, 4));
         }
     }
     Some(lines.join("\n"))

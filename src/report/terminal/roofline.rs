@@ -250,5 +250,5 @@ fn legend(data: &Roofline, terminal: &Terminal) -> Vec<String> {
         let cases = if number == 1 { "1 case".to_owned() } else { format!("{number} cases") };
         lines.push(format!("{} {benchmark}: {cases}", sign(data, benchmark, terminal.signs)));
     }
-    lines.iter().flat_map(|line| terminal.wrapped(&format!("  {line}"), 4)).map(|line| format!("  {line}")).collect()
+    lines.iter().flat_map(|line| terminal.wrapped(line, 2, 4)).collect()
 }

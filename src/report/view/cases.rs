@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::text::{Anchors, axis_rank, axis_value, clean, label};
 use super::{About, Badge, CaseRef, Cell, Column, Level, Row, Subject, Table};
-use crate::record::{Measurement, Outcome, Quantity, Race, Record};
+use crate::record::{Candidate, Measurement, Outcome, Quantity, Race, Record};
 use crate::report::number;
 use crate::stats::Sorted;
 use crate::summary::{CONFIDENCE, Estimate, Flag, Summary};
@@ -130,7 +130,7 @@ impl Subject<'_> {
     /// What share of the roofline a case reaches. Cases that move nothing or compute nothing have no place on it.
     fn share(&self, summary: &Summary) -> Option<f64> {
         let (intensity, precision) = (summary.intensity?.get(), summary.precision?);
-        if summary.quantity != Quantity::Throughput || !(intensity > 0.0) {
+        if summary.quantity != Quantity::Throughput || intensity <= 0.0 {
             return None;
         }
         let roof = self.roof(precision, intensity)?;
@@ -301,9 +301,11 @@ fn races(cases: &[&CaseData<'_>]) -> Option<Table> {
 
 fn race_rows(case: &CaseData<'_>) -> Vec<Row> {
     let Some(measurement) = case.record.outcome.measurement() else { return Vec::new() };
-    let candidates = measurement.races.iter().flat_map(|race: &Race| &race.candidates);
-    let row = |index: usize, candidate: &crate::record::Candidate| {
-        let chosen = candidate.variant == measurement.variant;
+    let several = measurement.races.len() > 1;
+    let candidates = measurement.races.iter().flat_map(|race| race.candidates.iter().map(move |found| (race, found)));
+    let row = |index: usize, (race, candidate): (&Race, &Candidate)| {
+        // With several steps the measurement names the winner of each, in order.
+        let chosen = measurement.variant.split(", ").any(|winner| winner == candidate.variant);
         let time = candidate.median_s.map(|time| time.to_string());
         let remark = match &candidate.failure {
             Some(failure) => clean(failure),
@@ -311,11 +313,12 @@ fn race_rows(case: &CaseData<'_>) -> Vec<Row> {
             None => String::new(),
         };
         let name = if index == 0 { Cell::text(case.label.clone()) } else { Cell::Empty };
-        let cells =
-            vec![name, Cell::text(clean(&candidate.variant)), Cell::text(time.unwrap_or_default()), Cell::text(remark)];
+        let variant = clean(&candidate.variant);
+        let variant = if several { format!("{}: {variant}", clean(&race.step)) } else { variant };
+        let cells = vec![name, Cell::text(variant), Cell::text(time.unwrap_or_default()), Cell::text(remark)];
         Row { anchor: None, cells }
     };
-    candidates.enumerate().map(|(index, candidate)| row(index, candidate)).collect()
+    candidates.enumerate().map(|(index, found)| row(index, found)).collect()
 }
 
 impl BenchmarkView {

@@ -1,12 +1,12 @@
 //! Verdict, key numbers and the tables of ceilings.
 
 use super::cases::CaseData;
-use super::text::{clean, count, list};
+use super::text::{clean, list};
 use super::{BenchmarkView, Card, CaseRef, Cell, Column, Row, Subject, Table};
-use crate::fit::{ComputeCeiling, MemoryCeiling, Ridge};
+use crate::fit::{ComputeCeiling, MemoryCeiling, PLATEAU_TOLERANCE, Ridge};
 use crate::record::{Outcome, Precision, Provenance, Quantity};
 use crate::report::number;
-use crate::summary::Estimate;
+use crate::summary::{Estimate, Flag};
 
 /// Precisions in the order in which one is chosen to speak for a device.
 const SPOKESMEN: [Precision; 7] = [
@@ -61,6 +61,7 @@ impl Subject<'_> {
 
     pub(super) fn verdict(&self, cases: &[CaseData<'_>]) -> Vec<String> {
         let mut sentences = vec![self.headline(cases)];
+        sentences.extend(self.disturbed(cases));
         sentences.extend(self.best_product(cases).and_then(|(case, estimate, precision)| {
             let (_, ceiling) = self.compute(precision)?;
             let share = number::percent(estimate.value / ceiling.rate.value);
@@ -69,14 +70,25 @@ impl Subject<'_> {
             let of = if own { String::new() } else { format!(", {share} of its {precision} ceiling") };
             Some(format!("Its best matrix product ({}) reaches {rate}{of}.", case.label))
         }));
-        if self.ceilings.plateau.as_ref().is_some_and(|plateau| !plateau.flat) {
+        if self.ceilings.plateau.as_ref().is_some_and(|plateau| !plateau.shows_memory()) {
             sentences.push(
-                "Bandwidth was still changing at the largest working set: take the memory figure as a bound."
-                    .to_owned(),
+                "Bandwidth had not come to rest past the last cache: take the memory figure as a bound.".to_owned(),
             );
         }
         sentences.push(tally(cases));
         sentences
+    }
+
+    /// Whether the figures of the headline are those of a machine that was doing other work.
+    fn disturbed(&self, cases: &[CaseData<'_>]) -> Option<String> {
+        let memory = self.memory().map(|memory| memory.case.as_str());
+        let compute = self.spokesman().map(|(_, compute)| compute.case.as_str());
+        let behind = cases.iter().filter(|case| [memory, compute].contains(&Some(&case.record.case.key())));
+        let disturbed = behind.filter_map(|case| case.summary.as_ref()).any(|summary| {
+            let disturbed = |flag: &Flag| matches!(flag, Flag::Disturbed(_));
+            summary.flags.iter().any(disturbed)
+        });
+        disturbed.then(|| "The machine was doing other work meanwhile: it can do better than this.".to_owned())
     }
 
     fn headline(&self, cases: &[CaseData<'_>]) -> String {
@@ -146,8 +158,9 @@ impl Subject<'_> {
             let id = &case.record.case.benchmark;
             card("Best matrix product", estimate, precision.rate_unit(), format!("{}{of}", case.label), anchor(id))
         }));
-        cards.extend(launch(cases).map(|(case, estimate)| {
-            card("Starting and joining work", estimate, "s", case.label.clone(), anchor(&case.record.case.benchmark))
+        cards.extend(launch(cases).map(|(case, estimate, others)| {
+            let detail = std::iter::once(case.label.clone()).chain(others).collect::<Vec<_>>().join("; ");
+            card("Starting and joining work", estimate, "s", detail, anchor(&case.record.case.benchmark))
         }));
         let measured = cases.iter().filter(|case| case.summary.is_some()).count();
         cards.push(Card {
@@ -203,7 +216,12 @@ impl Subject<'_> {
             ];
             Row { anchor: None, cells }
         };
-        let verdict = if plateau.flat { "a plateau" } else { "no plateau" };
+        let verdict = match (plateau.shows_memory(), plateau.flat) {
+            (true, _) if plateau.drift.abs() <= PLATEAU_TOLERANCE => "a plateau",
+            (true, _) => "no change beyond the intervals",
+            (false, true) => "flat, but not past the cache",
+            (false, false) => "no plateau",
+        };
         let drift = number::percent(plateau.drift.abs());
         let caption = format!("Bandwidth against working set: {verdict}, {drift} between the two largest");
         let columns = vec![Column::text("Working set over last cache"), Column::number("Bandwidth (GB/s)")];
@@ -237,13 +255,18 @@ fn card(label: &str, estimate: Estimate, unit: &str, detail: String, anchor: Opt
     Card { label: label.to_owned(), value: format!("{value} {prefix}{unit}"), half: Some(half), detail, anchor }
 }
 
-/// The case that tells what starting work costs: on the most threads.
-fn launch<'c, 'd>(cases: &'c [CaseData<'d>]) -> Option<(&'c CaseData<'d>, Estimate)> {
-    let timed = cases
-        .iter()
-        .filter(|case| case.record.case.benchmark == "launch" && case.record.quantity == Quantity::Duration);
-    let timed = timed.filter_map(|case| Some((case, case.summary.as_ref()?.headline)));
-    timed.max_by_key(|(case, _)| case.record.case.count("threads"))
+/// The first of the cases that tell what starting work costs on the most threads, and the others in short.
+fn launch<'c, 'd>(cases: &'c [CaseData<'d>]) -> Option<(&'c CaseData<'d>, Estimate, Vec<String>)> {
+    let threads = |case: &CaseData<'_>| case.record.case.count("threads");
+    let timed = cases.iter().filter_map(|case| Some((case, case.summary.as_ref()?)));
+    let timed: Vec<_> = timed
+        .filter(|(case, summary)| case.record.case.benchmark == "launch" && summary.quantity == Quantity::Duration)
+        .collect();
+    let most = timed.iter().map(|(case, _)| threads(case)).max()?;
+    let mut widest = timed.into_iter().filter(|(case, _)| threads(case) == most);
+    let (first, summary) = widest.next()?;
+    let others = widest.map(|(case, summary)| format!("{} {}", case.label, number::brief(summary.headline, "s")));
+    Some((first, summary.headline, others.collect()))
 }
 
 /// `All 38 cases were measured and checked.`, or how many were not and why.
@@ -253,7 +276,8 @@ fn tally(cases: &[CaseData<'_>]) -> String {
         (_, 0) => "The run holds no case for it.".to_owned(),
         (None, 1) => "Its one case was measured, and its result checked.".to_owned(),
         (None, all) => format!("All {all} cases were measured, and their results checked."),
-        (Some(others), all) => format!("{measured} of {} were measured: {others}.", count(all, "case")),
+        (Some(others), 1) => format!("Its one case was not measured: {others}."),
+        (Some(others), all) => format!("{measured} of {all} cases were measured: {others}."),
     }
 }
 

@@ -25,8 +25,9 @@ pub(super) fn method(runs: &[Run]) -> Vec<Fact> {
         ),
         Fact::new(
             "Samples",
-            "Every sample is kept in the run file, the rejected ones with their reason. Data are random with every \
-             bit in use, and buffers rotate, so that no repeat finds its data in a cache it should not.",
+            "Every sample is kept in the run file, the rejected ones with their reason. Inputs are pseudo-random \
+             numbers, not zeros. Working sets exceed the caches, or rotate through buffers that do, except where a \
+             size is chosen to fit one.",
         ),
         Fact::new(
             "Checks",

@@ -133,11 +133,14 @@ impl Subject<'_> {
     }
 
     fn plateau(&self, notices: &mut Vec<Notice>) {
-        let Some(plateau) = self.ceilings.plateau.as_ref().filter(|plateau| !plateau.flat) else { return };
+        let Some(plateau) = self.ceilings.plateau.as_ref().filter(|plateau| !plateau.shows_memory()) else { return };
         let drift = number::percent(plateau.drift.abs());
-        let what = format!(
-            "Bandwidth still changed by {drift} between the two largest working sets: part of them may be in a cache."
-        );
+        let what = match plateau.flat {
+            true => "The two largest working sets are not both larger than the last cache.".to_owned(),
+            false => format!(
+                "Bandwidth still changed by {drift} between the two largest working sets: part of them may be in a cache."
+            ),
+        };
         let largest = self
             .records()
             .filter(|record| record.case.benchmark == "memory")
@@ -174,7 +177,8 @@ impl Subject<'_> {
                 *causes.entry(rejection).or_default() += 1;
             }
         }
-        let causes: Vec<String> = causes.iter().map(|(cause, times)| format!("{cause} ({times})")).collect();
+        let causes: Vec<String> =
+            causes.iter().map(|(cause, times)| format!("{cause} ({})", count(*times, "sample"))).collect();
         if causes.is_empty() { String::new() } else { format!(" Causes: {}.", list(&causes)) }
     }
 
@@ -195,7 +199,7 @@ impl Subject<'_> {
             };
             let (Some(one), Some(all)) = (of(1), of(most)) else { continue };
             let ratio = all / one;
-            if !(ratio / (most as f64) < THREAD_SHARE) {
+            if ratio / (most as f64) >= THREAD_SHARE {
                 continue;
             }
             let behave = match most {
@@ -213,7 +217,7 @@ impl Subject<'_> {
     fn clock(&self, notices: &mut Vec<Notice>) {
         let agreements = self.records().filter_map(|record| record.outcome.measurement()?.timer.agreement);
         let worst = agreements.map(|ratio| ratio.get() - 1.0).max_by(|a, b| a.abs().total_cmp(&b.abs()));
-        if let Some(worst) = worst.filter(|worst| !(worst.abs() <= CLOCK_TOLERANCE)) {
+        if let Some(worst) = worst.filter(|worst| worst.abs() > CLOCK_TOLERANCE) {
             let what = format!("The device's clock and the host's differ by {}.", number::percent(worst.abs()));
             let action = "Distrust absolute times until `rooflint doctor` finds them in agreement.";
             notices.push(self.notice(Level::Caution, what, action, Vec::new()));

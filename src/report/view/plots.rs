@@ -263,7 +263,7 @@ fn strips(cases: &[CaseData<'_>]) -> Option<Strips> {
 fn strip(case: &CaseData<'_>) -> Option<Strip> {
     let (summary, measurement) = (case.summary.as_ref()?, case.record.outcome.measurement()?);
     let median = summary.time.value;
-    if !(median > 0.0) || measurement.repeats == 0 {
+    if median <= 0.0 || measurement.repeats == 0 {
         return None;
     }
     let relative = |time: f64| time / median - 1.0;
@@ -288,8 +288,8 @@ fn roofline_caption() -> String {
     format!(
         "What a kernel can reach (vertical) by how many operations it does per byte of memory traffic (horizontal). \
          Left of a ridge point memory is the limit, right of it the arithmetic units. Each point is a measured kernel \
-         with the {} interval of its median. Both axes are logarithmic. A point without room for its name tells it on hover and in \
-         the tables.",
+         with the {} interval of its median. Both axes are logarithmic. A point above the slope was \
+         served by a cache; one without room for its name tells it on hover.",
         number::percent(CONFIDENCE)
     )
 }

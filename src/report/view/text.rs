@@ -85,8 +85,9 @@ pub fn label(case: &Case) -> String {
             ("n" | "k", [Some(_), Some(_), Some(_)]) => {}
             ("threads", _) if shown == "1" => parts.push("1 thread".to_owned()),
             ("threads", _) => parts.push(format!("{shown} threads")),
-            ("size" | "kernel" | "precision" | "provider", _) => parts.push(shown),
-            (name, _) => parts.push(format!("{} {shown}", clean(name))),
+            ("size", _) => parts.push(shown),
+            (name, _) if matches!(value, AxisValue::Count(_)) => parts.push(format!("{} {shown}", clean(name))),
+            _ => parts.push(shown),
         }
     }
     if parts.is_empty() { "the only case".to_owned() } else { parts.join(" ") }
