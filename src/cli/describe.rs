@@ -38,7 +38,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 
 fn describe(axis: &Axis) -> String {
     let takes = match axis.words {
-        [] => format!("a number from {}", axis.least),
+        [] => format!("numbers from {} to {}", axis.range[0], axis.range[1]),
         words => words.join(", "),
     };
     format!("  --axis {}=…  {} ({takes})\n", axis.name, axis.about)

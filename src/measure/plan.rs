@@ -105,14 +105,14 @@ fn validate(benchmarks: &[&'static dyn Benchmark], axes: &BTreeMap<String, Vec<A
 
 fn accepts(axis: &Axis, value: &AxisValue) -> bool {
     match value {
-        AxisValue::Count(count) => axis.words.is_empty() && *count >= axis.least,
+        AxisValue::Count(count) => axis.words.is_empty() && (axis.range[0]..=axis.range[1]).contains(count),
         AxisValue::Word(word) => axis.words.contains(&word.as_str()),
     }
 }
 
 fn takes(axis: &Axis) -> String {
     match axis.words {
-        [] => format!("numbers from {}", axis.least),
+        [] => format!("numbers from {} to {}", axis.range[0], axis.range[1]),
         words => words.join(", "),
     }
 }

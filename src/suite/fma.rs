@@ -1,7 +1,7 @@
 //! `fma`: the rate of multiply-adds out of registers.
 
 use super::check::{for_each_block, within, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -23,8 +23,8 @@ static META: Meta = Meta {
     ],
     quantity: Quantity::Throughput,
     axes: &[
-        Axis { name: "precision", about: "number format", words: &["f64", "f32", "i32"], least: 0 },
-        Axis { name: "threads", about: "compute units used: 1 to all of the device's", words: &[], least: 1 },
+        Axis { name: "precision", about: "number format", words: &["f64", "f32", "i32"], range: WORDS_ONLY },
+        Axis { name: "threads", about: "compute units used: 1 to all of the device's", words: &[], range: THREADS },
     ],
 };
 

@@ -1,7 +1,7 @@
 //! `launch`: what it costs to start work and to wait for it.
 
 use super::check::{for_each_block, seed_of, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit, Wait};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Quantity, Work};
 use crate::units::{ByteCount, Ratio};
@@ -22,8 +22,8 @@ static META: Meta = Meta {
     ],
     quantity: Quantity::Duration,
     axes: &[
-        Axis { name: "threads", about: "compute units started: 1 to all of the device's", words: &[], least: 1 },
-        Axis { name: "wait", about: "when the host waits", words: &WAITS, least: 0 },
+        Axis { name: "threads", about: "compute units started: 1 to all of the device's", words: &[], range: THREADS },
+        Axis { name: "wait", about: "when the host waits", words: &WAITS, range: WORDS_ONLY },
     ],
 };
 

@@ -1,7 +1,7 @@
 //! `matmul`: matrix products, square and skinny.
 
 use super::check::{read_words, seed_of, within};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, SIDE, Stop, WORDS_ONLY, expand};
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -24,10 +24,15 @@ static META: Meta = Meta {
     ],
     quantity: Quantity::Throughput,
     axes: &[
-        Axis { name: "m", about: "rows of a and c: the batch (4096 where only n or k is given)", words: &[], least: 1 },
-        Axis { name: "n", about: "columns of b and c (4096 where only m or k is given)", words: &[], least: 1 },
-        Axis { name: "k", about: "columns of a, rows of b (4096 where only m or n is given)", words: &[], least: 1 },
-        Axis { name: "precision", about: "number format of all operands", words: &["f64", "f32"], least: 0 },
+        Axis {
+            name: "m",
+            about: "rows of a and c: the batch (4096 where only n or k is given)",
+            words: &[],
+            range: SIDE,
+        },
+        Axis { name: "n", about: "columns of b and c (4096 where only m or k is given)", words: &[], range: SIDE },
+        Axis { name: "k", about: "columns of a, rows of b (4096 where only m or n is given)", words: &[], range: SIDE },
+        Axis { name: "precision", about: "number format of all operands", words: &["f64", "f32"], range: WORDS_ONLY },
     ],
 };
 

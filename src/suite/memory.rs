@@ -1,7 +1,7 @@
 //! `memory`: the bandwidth of main memory.
 
 use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -30,9 +30,9 @@ static META: Meta = Meta {
             name: "kernel",
             about: "what is done: read (sum), write (fill), copy, triad (out = b + s c)",
             words: &KERNELS,
-            least: 0,
+            range: WORDS_ONLY,
         },
-        Axis { name: "size", about: "bytes of each stream", words: &[], least: 64 },
+        Axis { name: "size", about: "bytes of each stream", words: &[], range: [64, 1 << 44] },
     ],
 };
 

@@ -66,9 +66,18 @@ pub struct Axis {
     pub about: &'static str,
     /// The words it may hold; empty for an axis of numbers.
     pub words: &'static [&'static str],
-    /// The least number it may hold (axes of numbers only).
-    pub least: u64,
+    /// The least and the largest number it may hold (axes of numbers only); their products must fit 64 bits.
+    pub range: [u64; 2],
 }
+
+/// The range of an axis of words.
+pub const WORDS_ONLY: [u64; 2] = [0, 0];
+
+/// The range of the side of a matrix: up to a million, so that `2 m n k` fits 64 bits.
+pub const SIDE: [u64; 2] = [1, 1 << 20];
+
+/// The range of a number of threads or compute units.
+pub const THREADS: [u64; 2] = [1, 1 << 16];
 
 /// What a benchmark is.
 #[derive(Debug, Clone, Copy)]

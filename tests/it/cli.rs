@@ -68,6 +68,7 @@ fn bad_requests_name_the_thing_and_the_way_out() {
         ("run --device fake --axis nosuch=1", 2, &["'nosuch'", "memory.size"]),
         ("run --device fake --axis kernel=scan", 2, &["'kernel'", "'scan'", "read"]),
         ("run --device fake --axis m=0", 2, &["'m'", "'0'", "from 1"]),
+        ("run --device fake --axis m=99999999999", 2, &["'m'", "to 1048576"]),
         ("run --device fake --axis m", 2, &["m=1,8,64"]),
         ("run --device fake --profile slow", 2, &["slow", "quick"]),
         ("run --device fake --budget 0", 2, &["positive duration"]),
