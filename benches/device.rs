@@ -84,10 +84,12 @@ fn cases(criterion: &mut Criterion) {
         let recorded = device.record(&program).expect("the program is sound");
         let work = benchmark.work(&case);
         let mut group = criterion.benchmark_group(id);
-        group.throughput(match work.operations().0 {
-            operations if id != "memory" && operations > 0 => Throughput::Elements(operations),
-            _ => Throughput::Bytes(work.bytes().0),
-        });
+        let (bytes, operations) = (work.bytes().0, work.operations().0);
+        if id != "memory" && operations > 0 {
+            group.throughput(Throughput::Elements(operations));
+        } else if bytes > 0 {
+            group.throughput(Throughput::Bytes(bytes));
+        }
         group.bench_function(case.key(), |bencher| {
             bencher.iter_custom(|repeats| {
                 let repeats = u32::try_from(repeats).unwrap_or(u32::MAX);

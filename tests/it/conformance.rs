@@ -20,6 +20,7 @@ pub fn run(device: &mut dyn Device) {
         ("arguments keep their order", arguments_keep_their_order),
         ("arguments that do not fit are refused", arguments_are_checked),
         ("steps run in order", steps_run_in_order),
+        ("a step waits for all of the step before", a_step_waits_for_all_of_the_step_before),
         ("copies copy", copies_copy),
         ("every option can be recorded", every_option_can_be_recorded),
         ("repeats rotate through the bindings", repeats_rotate),
@@ -161,6 +162,53 @@ fn steps_run_in_order(device: &mut dyn Device) {
     let numbers = |key: u32| (0..WORDS as u32).map(move |index| index.wrapping_add(key));
     assert!(words(device, last, WORDS).into_iter().eq(numbers(5)));
     assert!(words(device, first, WORDS).into_iter().eq(numbers(9)));
+}
+
+/// A product needs all of `b`, whoever copied which part of it. Two rows of bindings alternate, so that a
+/// `b` not yet replaced is the other row's.
+fn a_step_waits_for_all_of_the_step_before(device: &mut dyn Device) {
+    const SIDE: u64 = 128;
+    let desc = MatmulDesc {
+        m: SIDE,
+        n: SIDE,
+        k: SIDE,
+        a: Precision::F32,
+        b: Precision::F32,
+        c: Precision::F32,
+        accumulate: Precision::F32,
+        b_transposed: false,
+        provider: Provider::Vendor,
+    };
+    let product = Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(2), c: Slot(3) };
+    let Some(product) = device.options(&product).unwrap().into_iter().next() else {
+        println!("    left out: no matrix product of f32 here");
+        return;
+    };
+    let bytes = SIDE * SIDE * 4;
+    let uniform = |seed: u64| Pattern::uniform(Precision::F32, seed).unwrap();
+    let sources = [2, 3].map(|seed| filled(device, bytes, uniform(seed)));
+    let [a, b, c] = [
+        filled(device, bytes, uniform(1)),
+        filled(device, bytes, Pattern::Poison),
+        filled(device, bytes, Pattern::Poison),
+    ];
+    let steps = vec![copy_step(1, 2, SIDE * SIDE), product];
+    let results = sources.map(|source| {
+        device.record(&program(steps.clone(), vec![vec![a, source, b, c]])).unwrap();
+        words(device, c, (SIDE * SIDE) as usize)
+    });
+    let rows = sources.map(|source| vec![a, source, b, c]).to_vec();
+    let recorded = device.record(&program(steps, rows)).unwrap();
+    for wait in [Wait::AfterAll, Wait::AfterEachRepeat] {
+        for repeats in 1..=40 {
+            device.run(recorded, &Window { wait, ..once(repeats) }).unwrap();
+            let expected = &results[(repeats as usize - 1) % 2];
+            let found = words(device, c, (SIDE * SIDE) as usize);
+            let near =
+                |(found, expected): (&u32, &u32)| (f32::from_bits(*found) - f32::from_bits(*expected)).abs() <= 1e-4;
+            assert!(found.iter().zip(expected).all(near), "{repeats} repeats, {wait:?}");
+        }
+    }
 }
 
 fn copies_copy(device: &mut dyn Device) {

@@ -112,6 +112,36 @@ fn fewer_threads_can_be_asked_for_but_not_more() {
     }
 }
 
+/// Runs the chains of `fma` one step after another, as the contract of the kernel says.
+fn chain(lane: u64, iterations: u64, factor: f32, term: f32) -> f32 {
+    let scattered = (lane as u32).wrapping_mul(0x9e37_79b1);
+    (0..iterations).fold(f32::from_bits(0x3f80_0000 | scattered >> 9), |x, _| x.mul_add(factor, term))
+}
+
+#[test]
+fn fma_fills_any_number_of_lanes_and_no_more() {
+    let mut cpu = open();
+    let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
+    for lanes in [1, 5, 15, 16, 17, 31, 97, 192, 193, 400, 1000] {
+        let args =
+            vec![Arg::Buffer(Slot(0)), Arg::U32(1), Arg::U64(lanes), Arg::U64(7), Arg::F64(0.75), Arg::F64(-0.5)];
+        for option in cpu.options(&Step::launch("fma", args)).unwrap() {
+            cpu.fill(out, Pattern::Poison).unwrap();
+            let name = option.variant().to_owned();
+            let steps = vec![option];
+            let program = Program { steps, bindings: vec![vec![out]], outputs: vec![out], submit: Submit::Stream };
+            cpu.record(&program).unwrap();
+            let found = words(cpu.as_mut(), out, 1024);
+            for lane in 0..lanes {
+                let error = f32::from_bits(found[lane as usize]) - chain(lane, 7, 0.75, -0.5);
+                assert!(error.abs() <= 1e-6, "{name}: lane {lane} of {lanes} is off by {error}");
+            }
+            let beyond = &found[lanes as usize..];
+            assert!(beyond.iter().all(|word| *word == Pattern::Poison.word(0)), "{name} wrote past {lanes} lanes");
+        }
+    }
+}
+
 /// The matrix product in binary64, b stored either way.
 fn reference(desc: &MatmulDesc, a: &[f32], b: &[f32]) -> Vec<f64> {
     let (m, n, k) = (desc.m as usize, desc.n as usize, desc.k as usize);

@@ -115,3 +115,46 @@ unsafe fn sum<V: Words, const STREAMS: usize, const UNROLL: usize, const AHEAD: 
         total
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Pattern;
+    use crate::device::cpu::memory::Buffer;
+    use crate::device::cpu::pool::Pool;
+    use crate::units::ByteCount;
+
+    /// With three, five or seven workers, borders of chunks and of shares differ, and a chunk may lie in
+    /// the shares of several.
+    #[test]
+    fn chunks_cut_by_shares_are_summed_whole() {
+        for team in [1, 2, 3, 5, 7] {
+            // All on one core: slow, and as right as elsewhere.
+            let mut pool = Pool::new(&vec![0; team]).unwrap();
+            for words in [1, 16, 40, 100, 4096, 4100, 70_001] {
+                let buffers = [words * 4, PARTS * 4].map(|bytes| Buffer::new(ByteCount(bytes), 0, &mut pool).unwrap());
+                let [from, out] = buffers.each_ref().map(Buffer::span);
+                let pattern = Pattern::Words { seed: 1 };
+                let args = [Value::Buffer(from), Value::Buffer(out), Value::U64(words)];
+                (KERNEL.check)(&args).unwrap();
+                for variant in KERNEL.usable() {
+                    pool.run(team, &|place| {
+                        crate::device::cpu::kernels::fill(from, pattern, place);
+                        crate::device::cpu::kernels::fill(out, Pattern::Poison, place);
+                        place.barrier.wait();
+                        // SAFETY: checked above; the whole team calls it, on buffers of this test.
+                        unsafe { (variant.run)(&args, place) };
+                    })
+                    .unwrap();
+                    for part in 0..PARTS {
+                        let chunk = cut(words, part, PARTS)..cut(words, part + 1, PARTS);
+                        let expected = chunk.fold(0_u32, |sum, index| sum.wrapping_add(pattern.word(index)));
+                        // SAFETY: the output has `PARTS` words, and no worker runs.
+                        let found = unsafe { out.words().add(part as usize).read() };
+                        assert_eq!(found, expected, "{team} workers, {words} words, {}, chunk {part}", variant.name);
+                    }
+                }
+            }
+        }
+    }
+}
