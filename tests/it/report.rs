@@ -10,9 +10,9 @@ use rooflint::report::{About, View, html, markdown, number, plots, render, rende
 use rooflint::summary::Estimate;
 
 use crate::sample_run::{self, CACHE, device, fma, matmul, memory, realistic, record, run};
+use crate::support::reject;
 
-const WORST: &str =
-    "<script>alert(1)</script> & \"a\" 'b' | c\n# d \u{1b}[31mred\u{1b}]0;title\u{7}\u{202e} ](http://x.example) `e`";
+const WORST: &str = "<script>alert(1)</script> & \"a\" 'b' | c\n# d \u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2J\u{85}\u{202e} ](http://x.example) `e`";
 
 /// The HTML page, without the work of making images.
 fn page(runs: &[Run]) -> String {
@@ -321,6 +321,18 @@ fn a_bandwidth_that_has_not_come_to_rest_is_called_a_bound() {
 
     let small = run(hardware, vec![memory("read", CACHE / 8, 9e10), memory("read", CACHE / 4, 9e10)]);
     notice(&small, "not both larger than the last cache");
+}
+
+#[test]
+fn figures_of_a_busy_machine_are_called_so() {
+    let sentence = "The machine was doing other work meanwhile: it can do better than this.";
+    let said = |run: &Run| View::of(std::slice::from_ref(run)).devices[0].verdict.iter().any(|own| own == sentence);
+    let mut run = realistic();
+    assert!(!said(&run));
+    for record in run.records.iter_mut().filter(|record| record.case.benchmark == "memory") {
+        reject(record, 1000);
+    }
+    assert!(said(&run));
 }
 
 #[test]
