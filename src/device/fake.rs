@@ -115,7 +115,7 @@ struct FakeDevice {
     timer: TimerInfo,
     sizes: Vec<(BufferId, ByteCount)>,
     programs: BTreeMap<ProgramId, (Program, u64)>,
-    /// The program whose results the buffers hold, with its rows computed, if nothing was written since.
+    /// The program whose results the buffers hold, with the repeats that made them, if nothing was written since.
     computed: Option<(ProgramId, u32)>,
     calls: u64,
     samples: u64,
@@ -265,11 +265,12 @@ impl Device for FakeDevice {
                 std::thread::park();
             }
         }
-        // The results are real, and computed once: every row that the window uses.
-        let rows = window.samples.saturating_mul(window.repeats).min(program.bindings.len() as u32);
-        if !self.computed.is_some_and(|(program, computed)| program == id && computed >= rows) {
-            self.inner.run(id, &Window { samples: 1, repeats: rows, ..*window })?;
-            self.computed = Some((id, rows));
+        // The results are real, and computed once: every row that the window uses, ending with its last.
+        let (total, rows) = (window.samples.saturating_mul(window.repeats), program.bindings.len() as u32);
+        let repeats = if total < rows { total } else { rows + total % rows };
+        if self.computed != Some((id, repeats)) {
+            self.inner.run(id, &Window { samples: 1, repeats, ..*window })?;
+            self.computed = Some((id, repeats));
         }
         if names(&self.script.wrong, &program) || later && names(&self.script.wrong_later, &program) {
             for output in &program.outputs {
