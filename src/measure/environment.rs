@@ -59,11 +59,6 @@ pub fn warnings(environment: &Environment) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if cfg!(debug_assertions) {
-        warnings.push(
-            "this program was built without optimisation: build it with --release before trusting a figure".to_owned(),
-        );
-    }
     warnings
 }
 
