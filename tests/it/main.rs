@@ -1,1 +1,4 @@
 //! The one integration crate: one module per part of the product.
+
+// The cost of serving: memory, decode, experts, speculation.
+mod cost_serving;
