@@ -26,6 +26,9 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// One GPU.
+    pub const ONE: Self = Self { tensor: 1, pipeline: 1, expert: 1, split: Split::Whole };
+
     /// A layout of `tensor` times `pipeline` GPUs with whole heads and layers.
     ///
     /// # Errors
@@ -52,7 +55,13 @@ impl Layout {
         let ranks = [("tensor ranks", self.tensor), ("pipeline stages", self.pipeline), ("expert ranks", self.expert)];
         match ranks.into_iter().find(|(_, count)| *count == 0) {
             Some((what, _)) => Err(ModelError::Number { what, value: 0, must: "at least 1".to_owned() }),
-            None => Ok(self),
+            None => {
+                let gpus: u128 = ranks.iter().map(|(_, count)| u128::from(*count)).product();
+                let must = format!("at most {}", u32::MAX);
+                let what = "the product of all ranks";
+                let value = u64::try_from(gpus).unwrap_or(u64::MAX);
+                if gpus > u128::from(u32::MAX) { Err(ModelError::Number { what, value, must }) } else { Ok(self) }
+            }
         }
     }
 

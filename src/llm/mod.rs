@@ -16,7 +16,7 @@ mod layout;
 mod model;
 
 pub use catalogue::{catalogue, find, parse_toml};
-pub use count::{Operation, Step, StepCount, Widths};
+pub use count::{Kind, Operation, OperationCount, Step, StepCount, Widths};
 pub use error::ModelError;
 pub use hugging_face::parse_hf_config;
 pub use kv::KvShape;

@@ -2,3 +2,5 @@
 
 // The cost of serving: memory, decode, experts, speculation.
 mod cost_serving;
+// Models: parameter counts, counts of a step, layouts, files.
+mod llm;
