@@ -5,8 +5,12 @@
 //! records into figures, [`report`] and [`export`] show them. [`cli`] alone prints and exits.
 //! `docs/ARCHITECTURE.md` says where a thing lives and which absences are invariants.
 
+pub mod claims;
+pub mod cost;
 pub mod device;
 pub mod fit;
+pub mod hardware;
+pub mod llm;
 pub mod record;
 pub mod stats;
 pub mod suite;

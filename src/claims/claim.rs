@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::evidence::Quantity;
 use super::formulas::Formula;
+use super::model::ModelQuantity;
 use super::unit::Unit;
 
 /// A place in a claim file.
@@ -111,6 +112,17 @@ impl Bound {
         }
     }
 
+    /// Every end times a factor.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        match self {
+            Self::Value(value) => Self::Value(value * factor),
+            Self::Range(low, high) => Self::Range(low * factor, high * factor),
+            Self::AtLeast(low) => Self::AtLeast(low * factor),
+            Self::AtMost(high) => Self::AtMost(high * factor),
+        }
+    }
+
     /// In a unit: `at most 30 GB`.
     pub fn show(self, unit: &Unit) -> String {
         match self {
@@ -129,6 +141,8 @@ pub enum Role {
     Claim,
     /// Another way to read the same words: judged and shown, without deciding.
     Reading,
+    /// Another way to read the same words that is as good as the first: where they disagree, the claim is inconclusive.
+    Open,
     /// A figure that follows and helps to see the claim in proportion: shown, not judged.
     Shown,
 }
@@ -146,6 +160,8 @@ pub struct Part {
     pub bound: Option<Bound>,
     /// The unit both sides are shown in.
     pub unit: &'static Unit,
+    /// Whether what is asserted is a GPU's memory as marketing spells it, so that its GB may mean GiB.
+    pub marketed: bool,
     /// What recomputes it; `None` for a figure that is only recorded.
     pub formula: Option<&'static Formula>,
     /// The formula's inputs by name.
@@ -218,6 +234,13 @@ pub enum Source {
         gpu: String,
         /// What of it.
         quantity: &'static Quantity,
+    },
+    /// What follows from a model's shape in the catalogue.
+    Model {
+        /// The model's id.
+        model: String,
+        /// What of it.
+        quantity: &'static ModelQuantity,
     },
 }
 

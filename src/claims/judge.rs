@@ -15,6 +15,7 @@ use super::formulas::{Formula, Step, Work};
 use super::library::Library;
 use super::unit::{self, Unit};
 use super::verdict::{Comparison, Side, Verdict, compare, show_factor, verdict};
+use crate::llm::Model;
 
 /// A claim, judged.
 #[derive(Debug, Clone)]
@@ -124,6 +125,13 @@ pub enum Backing {
         /// Whether it is a ceiling no program passes: a datasheet's rate.
         upper_bound: bool,
     },
+    /// What follows from a model's shape.
+    Model {
+        /// The model.
+        model: String,
+        /// What it is.
+        about: &'static str,
+    },
     /// The formula's own default.
     Default,
 }
@@ -214,7 +222,8 @@ struct Recomputed {
 
 impl Recomputed {
     fn found(&self) -> Found {
-        let (low, high) = self.spans.iter().fold((self.value, self.value), |(low, high), span| (low.min(span.0), high.max(span.1)));
+        let (low, high) =
+            self.spans.iter().fold((self.value, self.value), |(low, high), span| (low.min(span.0), high.max(span.1)));
         Found { value: self.value, low, high, uncertain: self.spans.len() > 1 }
     }
 }
@@ -223,13 +232,16 @@ impl Recomputed {
 pub struct Judge<'a> {
     library: &'a Library,
     evidence: &'a Evidence,
+    models: Vec<Model>,
     memo: RefCell<BTreeMap<(&'a str, &'a str), Result<Recomputed, Unknown>>>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge of the library's claims.
     pub fn new(library: &'a Library, evidence: &'a Evidence) -> Self {
-        Self { library, evidence, memo: RefCell::default() }
+        // The catalogue is part of the program; should it not be readable, what needs it is not testable and says so.
+        let models = crate::llm::catalogue().unwrap_or_default();
+        Self { library, evidence, models, memo: RefCell::default() }
     }
 
     /// The judgement of one of the library's claims.
@@ -268,17 +280,14 @@ impl<'a> Judge<'a> {
         };
         for assumption in &claim.assumptions {
             for alternative in &assumption.alternatives {
-                let otherwise = Otherwise {
-                    set: &alternative.set,
-                    tolerance: alternative.tolerance,
-                    capacity_in_gib: false,
-                };
+                let otherwise =
+                    Otherwise { set: &alternative.set, tolerance: alternative.tolerance, capacity_in_gib: false };
                 add(&assumption.text, &alternative.label, assumption.decides, otherwise);
             }
         }
-        let judged = claim.parts.iter().filter(|part| part.bound.is_some() && part.role != Role::Shown);
-        let mut capacities = judged.filter_map(|part| part.inputs.get(CAPACITY));
-        if claim.check != Check::Context && capacities.any(|input| self.is_marketed(input)) {
+        let mut capacities = claim.parts.iter().filter_map(|part| part.inputs.get(CAPACITY));
+        let marketed = claim.parts.iter().any(|part| part.marketed) || capacities.any(|input| self.is_marketed(input));
+        if claim.check != Check::Context && marketed {
             let otherwise = Otherwise { capacity_in_gib: true, ..Otherwise::default() };
             add(GB_TAKEN, GIB_LABEL, true, otherwise);
         }
@@ -301,7 +310,10 @@ impl<'a> Judge<'a> {
             about: part.about.clone(),
             role: part.role,
             unit: part.unit,
-            claimed: part.bound,
+            claimed: part.bound.map(|bound| match part.marketed && otherwise.capacity_in_gib {
+                true => bound.scaled(GIB_PER_GB),
+                false => bound,
+            }),
             found: None,
             comparison: None,
             verdict: None,
@@ -316,7 +328,7 @@ impl<'a> Judge<'a> {
         match self.recompute(claim, part, otherwise) {
             Ok(recomputed) => {
                 judged.found = Some(recomputed.found());
-                if let Some(bound) = part.bound {
+                if let Some(bound) = judged.claimed {
                     let at = |span: &(f64, f64)| compare(bound, tolerance, span.0, recomputed.value, span.1);
                     let comparisons: Vec<_> = recomputed.spans.iter().map(at).collect();
                     judged.comparison = comparisons.first().copied();
@@ -360,7 +372,11 @@ impl<'a> Judge<'a> {
             set.next().map(|(_, input)| input)
         };
         let named = formula.specs().map(|spec| spec.name);
-        let free = part.inputs.keys().map(String::as_str).filter(|name| formula.variadic || formula.specs().all(|s| s.name != *name));
+        let free = part
+            .inputs
+            .keys()
+            .map(String::as_str)
+            .filter(|name| formula.variadic || formula.specs().all(|s| s.name != *name));
         for name in named.chain(free) {
             let spec = formula.specs().find(|spec| spec.name == name);
             let about = spec.map_or_else(|| name.replace('_', " "), |spec| spec.about.to_owned());
@@ -374,7 +390,12 @@ impl<'a> Judge<'a> {
                 (None, None) => return Err(Unknown(format!("input `{name}` is missing"))),
             };
             if otherwise.capacity_in_gib && name == CAPACITY && input.is_some_and(|input| self.is_marketed(input)) {
-                used = InputUsed { value: used.value * GIB_PER_GB, low: used.low * GIB_PER_GB, high: used.high * GIB_PER_GB, ..used };
+                used = InputUsed {
+                    value: used.value * GIB_PER_GB,
+                    low: used.low * GIB_PER_GB,
+                    high: used.high * GIB_PER_GB,
+                    ..used
+                };
             }
             inputs.push(InputUsed { name: name.to_owned(), about, ..used });
         }
@@ -409,10 +430,20 @@ impl<'a> Judge<'a> {
                     point(*value, unit, Backing::Given(Origin::Assumed))
                 }
                 (None, None) => {
-                    let whose = if gpu == ANY { "no device was measured for it".to_owned() } else { format!("nothing is known of {gpu}") };
+                    let whose = if gpu == ANY {
+                        "no device was measured for it".to_owned()
+                    } else {
+                        format!("nothing is known of {gpu}")
+                    };
                     return Err(Unknown(format!("needs a measurement of the {}; {whose}", quantity.about)));
                 }
             },
+            Source::Model { model, quantity } => {
+                let value = self.models.iter().find(|known| known.id == *model).map(|known| (quantity.of)(known));
+                let value = value.ok_or_else(|| Unknown(format!("there is no model `{model}`")))?;
+                let value = value.map_err(|error| Unknown(error.to_string()))?;
+                point(value, unit::base(quantity.kind), Backing::Model { model: model.clone(), about: quantity.about })
+            }
             Source::Datasheet { gpu, quantity } => match self.evidence.datasheet(gpu, quantity) {
                 Some(fact) => known(fact, input.unit),
                 None => return Err(Unknown(format!("the datasheet of {gpu} gives no {}", quantity.about))),
@@ -520,7 +551,8 @@ fn together(parts: &[PartJudgement]) -> (Verdict, Option<usize>) {
         (None, Some((_, missing)), Some((i, _))) => {
             let held = counted.len() - untested;
             let needs = missing.why().unwrap_or("is not tested");
-            let why = format!("{held} of {} parts hold{}; the rest {needs}", counted.len(), if held == 1 { "s" } else { "" });
+            let why =
+                format!("{held} of {} parts hold{}; the rest {needs}", counted.len(), if held == 1 { "s" } else { "" });
             (Verdict::Inconclusive { why }, Some(i))
         }
         (None, Some((i, verdict)), None) => (verdict.clone(), Some(i)),
@@ -537,12 +569,26 @@ fn weigh(as_taken: &Verdict, parts: &[PartJudgement], headline: Option<usize>, m
     let side = |parts: &[PartJudgement], at: Option<usize>| Some(parts.get(at?)?.comparison?.side);
     let turns = |movement: &&Movement| {
         let opposite = match (side(parts, headline), side(&movement.parts, movement.headline)) {
-            (Some(Side::ClaimHigher), Some(Side::ClaimLower)) | (Some(Side::ClaimLower), Some(Side::ClaimHigher)) => true,
+            (Some(Side::ClaimHigher), Some(Side::ClaimLower)) | (Some(Side::ClaimLower), Some(Side::ClaimHigher)) => {
+                true
+            }
             _ => false,
         };
         let testable = !matches!(movement.verdict, Verdict::NotTestable { .. });
         movement.decides && testable && (movement.verdict.word() != as_taken.word() || opposite)
     };
+    let open = parts.iter().filter(|part| part.role == Role::Open);
+    for other in open.filter_map(|part| Some((part, part.verdict.as_ref()?))) {
+        let (part, verdict) = other;
+        if verdict.word() != as_taken.word() {
+            let why = format!(
+                "turns on how it is read: {}, but {verdict} as {}",
+                outcome(as_taken, parts, headline),
+                part.about
+            );
+            return Verdict::Inconclusive { why };
+        }
+    }
     match movements.iter().find(turns) {
         Some(movement) => Verdict::Inconclusive {
             why: format!(

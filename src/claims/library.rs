@@ -43,7 +43,8 @@ impl Library {
     pub fn with(mut self, files: impl IntoIterator<Item = ClaimFile>) -> Result<Self, ClaimError> {
         for file in files {
             if let Some((_, place)) = self.documents.iter().find(|(document, _)| document.id == file.document.id) {
-                let message = format!("document `{}` is already declared at {place}; give it another id", file.document.id);
+                let message =
+                    format!("document `{}` is already declared at {place}; give it another id", file.document.id);
                 return Err(ClaimError { place: file.place, message });
             }
             self.documents.push((file.document, file.place));
@@ -89,8 +90,10 @@ impl Library {
                     self.check_input(claim, part, name, input)?;
                 }
             }
-            for (assumption, alternative) in
-                claim.assumptions.iter().flat_map(|assumption| assumption.alternatives.iter().map(move |a| (assumption, a)))
+            for (assumption, alternative) in claim
+                .assumptions
+                .iter()
+                .flat_map(|assumption| assumption.alternatives.iter().map(move |a| (assumption, a)))
             {
                 for (target, input) in &alternative.set {
                     let mut holders = claim.parts.iter().filter(|part| target.applies_to(part)).peekable();
@@ -149,10 +152,14 @@ impl Library {
         let kind = match &input.source {
             Source::Given { .. } => input.unit.map_or(Kind::Any, |unit| unit.kind),
             Source::Ceiling { gpu, quantity, .. } | Source::Datasheet { gpu, quantity } => {
-                let known = crate::hardware::gpus();
-                if gpu != ANY && gpu != super::evidence::HOST && !known.iter().any(|sheet| sheet.id == *gpu) {
-                    let known: Vec<_> = known.iter().map(|sheet| sheet.id.as_str()).collect();
-                    return fail(format!("unknown GPU `{gpu}`; known: {}, {ANY}", known.join(", ")));
+                let _ = gpu;
+                quantity.kind
+            }
+            Source::Model { model, quantity } => {
+                let known = crate::llm::catalogue().unwrap_or_default();
+                if !known.iter().any(|shape| shape.id == *model) {
+                    let known: Vec<_> = known.iter().map(|shape| shape.id.as_str()).collect();
+                    return fail(format!("unknown model `{model}`; known: {}", known.join(", ")));
                 }
                 quantity.kind
             }
@@ -166,10 +173,16 @@ impl Library {
                 };
                 match &input.source {
                     Source::Claimed { .. } if found.bound.is_none() => {
-                        return fail(format!("`{id}` states no `{}`; to take what was recomputed say `found`", found.name));
+                        return fail(format!(
+                            "`{id}` states no `{}`; to take what was recomputed say `found`",
+                            found.name
+                        ));
                     }
                     Source::Found { .. } if found.formula.is_none() => {
-                        return fail(format!("nothing recomputes `{}` of `{id}`; to take what is stated say `claim`", found.name));
+                        return fail(format!(
+                            "nothing recomputes `{}` of `{id}`; to take what is stated say `claim`",
+                            found.name
+                        ));
                     }
                     _ => found.unit.kind,
                 }

@@ -15,6 +15,7 @@ use super::claim::{
 };
 use super::evidence::{QUANTITIES, Quantity};
 use super::formulas::{self, Formula};
+use super::model::MODEL_QUANTITIES;
 use super::unit::{self, Kind, UNITS, Unit};
 
 /// What is wrong with a claim file, and where.
@@ -42,6 +43,8 @@ pub struct ClaimFile {
 #[serde(deny_unknown_fields)]
 struct RawFile {
     document: Spanned<RawDocument>,
+    #[serde(default)]
+    sets: BTreeMap<String, BTreeMap<String, Spanned<RawInput>>>,
     #[serde(default)]
     claim: Vec<Spanned<RawClaim>>,
 }
@@ -101,7 +104,11 @@ struct RawPart {
     at_least: Option<f64>,
     at_most: Option<f64>,
     unit: Spanned<String>,
+    #[serde(default)]
+    marketed: bool,
     formula: Option<Spanned<String>>,
+    #[serde(default, rename = "use")]
+    uses: Vec<Spanned<String>>,
     #[serde(default)]
     inputs: BTreeMap<String, Spanned<RawInput>>,
 }
@@ -118,6 +125,7 @@ struct RawInput {
     part: Option<String>,
     gpu: Option<String>,
     datasheet: Option<String>,
+    model: Option<String>,
     quantity: Option<String>,
     otherwise: Option<f64>,
     unit: Option<String>,
@@ -157,11 +165,15 @@ struct RawAlternative {
 /// kind of check, a formula without one of its inputs or with one it does not take, and a value that is no
 /// positive number.
 pub fn parse(text: &str, file: &str) -> Result<ClaimFile, ClaimError> {
-    let reader = Reader { text, file };
+    let mut reader = Reader { text, file, sets: BTreeMap::new() };
     let raw: RawFile = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         reader.error(span, error.message().to_owned())
     })?;
+    for (name, inputs) in raw.sets {
+        let inputs = reader.inputs(inputs)?;
+        reader.sets.insert(name, inputs);
+    }
     let place = reader.place(raw.document.span());
     let RawDocument { id, title, source, speaker, as_of, about } = raw.document.into_inner();
     let document = Document { id, title, source, speaker, as_of, about };
@@ -180,6 +192,8 @@ fn target(name: &str) -> Target {
 struct Reader<'a> {
     text: &'a str,
     file: &'a str,
+    /// Inputs by name that parts take over together.
+    sets: BTreeMap<String, BTreeMap<String, Input>>,
 }
 
 impl Reader<'_> {
@@ -207,8 +221,7 @@ impl Reader<'_> {
             (None, None) => PLAIN,
         };
         if raw.lines.is_empty() && raw.compares.is_empty() {
-            let message =
-                format!("{id}: give the `lines` of the document it stands on, or the claims it `compares`");
+            let message = format!("{id}: give the `lines` of the document it stands on, or the claims it `compares`");
             return Err(self.error(span, message));
         }
         let own = raw.document.map_or_else(|| document.id.clone(), Spanned::into_inner);
@@ -216,11 +229,15 @@ impl Reader<'_> {
         for part in raw.part {
             let part = self.part(part, &id)?;
             if parts.iter().any(|other: &Part| other.name == part.name) {
-                return Err(ClaimError { message: format!("{id}: two parts are named `{}`", part.name), place: part.place });
+                return Err(ClaimError {
+                    message: format!("{id}: two parts are named `{}`", part.name),
+                    place: part.place,
+                });
             }
             parts.push(part);
         }
-        let judged = parts.iter().any(|part| part.formula.is_some() && part.bound.is_some() && part.role == Role::Claim);
+        let judged =
+            parts.iter().any(|part| part.formula.is_some() && part.bound.is_some() && part.role == Role::Claim);
         if check != Check::Context && !judged {
             let message = format!(
                 "{id}: nothing to judge: give a part both a value and a `formula`, or say `check = \"context\"`"
@@ -283,22 +300,53 @@ impl Reader<'_> {
         }
         let bound = bound.map(|bound| self.bound(bound, unit, id, span.clone())).transpose()?;
         let role = match raw.role.as_ref().map(|role| (role.get_ref().as_str(), role.span())) {
-            None => if bound.is_some() { Role::Claim } else { Role::Shown },
+            None => {
+                if bound.is_some() {
+                    Role::Claim
+                } else {
+                    Role::Shown
+                }
+            }
             Some(("reading", _)) => Role::Reading,
+            Some(("open", _)) => Role::Open,
             Some((other, span)) => {
-                let message = format!("unknown role `{other}`; the one role to name is `reading`");
+                let message = format!("unknown role `{other}`; known: reading, open");
                 return Err(self.error(span, message));
             }
         };
         let place = self.place(span.clone());
-        let inputs = self.inputs(raw.inputs)?;
+        let inputs =
+            self.part_inputs(raw.inputs, &raw.uses, raw.formula.as_ref().map(|name| name.get_ref().as_str()))?;
         let formula = raw.formula.as_ref().map(|name| self.formula(name, &inputs, unit, id)).transpose()?;
         if formula.is_none() && (bound.is_none() || !inputs.is_empty()) {
             let message = format!("{id}: part `{}` has no `formula`, and needs one", raw.name);
             return Err(self.error(span, message));
         }
         let about = raw.about.unwrap_or_else(|| raw.name.replace('_', " "));
-        Ok(Part { name: raw.name, about, role, bound, unit, formula, inputs, place })
+        Ok(Part { name: raw.name, about, role, bound, unit, marketed: raw.marketed, formula, inputs, place })
+    }
+
+    /// A part's own inputs, and of the sets it uses those that its formula takes; its own come first, then the sets
+    /// in order.
+    fn part_inputs(
+        &self,
+        own: BTreeMap<String, Spanned<RawInput>>,
+        uses: &[Spanned<String>],
+        formula: Option<&str>,
+    ) -> Result<BTreeMap<String, Input>, ClaimError> {
+        let mut inputs = self.inputs(own)?;
+        for name in uses {
+            let set = self.sets.get(name.get_ref()).ok_or_else(|| {
+                let known: Vec<_> = self.sets.keys().map(String::as_str).collect();
+                let message = format!("no set of inputs `{}`; this file has: {}", name.get_ref(), known.join(", "));
+                self.error(name.span(), message)
+            })?;
+            let specs = formula.and_then(formulas::find).into_iter().flat_map(Formula::specs);
+            for (spec, input) in specs.filter_map(|spec| Some((spec, set.get(spec.name)?))) {
+                inputs.entry(spec.name.to_owned()).or_insert_with(|| input.clone());
+            }
+        }
+        Ok(inputs)
     }
 
     fn bound(&self, raw: Bound, unit: &Unit, id: &str, span: Range<usize>) -> Result<Bound, ClaimError> {
@@ -350,10 +398,9 @@ impl Reader<'_> {
             return Err(self.error(name.span(), message));
         }
         for (input, value) in inputs {
-            formula.accepts(input, value.unit.map_or(Kind::Any, |unit| unit.kind)).map_err(|message| ClaimError {
-                place: value.place.clone(),
-                message: format!("{id}: {message}"),
-            })?;
+            formula
+                .accepts(input, value.unit.map_or(Kind::Any, |unit| unit.kind))
+                .map_err(|message| ClaimError { place: value.place.clone(), message: format!("{id}: {message}") })?;
         }
         Ok(formula)
     }
@@ -366,8 +413,8 @@ impl Reader<'_> {
         let span = raw.span();
         let raw = raw.into_inner();
         let fail = |message: String| self.error(span.clone(), format!("input `{name}`: {message}"));
+        let asked = raw.quantity.as_deref().unwrap_or("");
         let quantity = || -> Result<&'static Quantity, ClaimError> {
-            let asked = raw.quantity.as_deref().unwrap_or("");
             Quantity::find(asked).ok_or_else(|| {
                 let known: Vec<_> = QUANTITIES.iter().map(|quantity| quantity.id).collect();
                 fail(format!("unknown quantity `{asked}` of a GPU; known: {}", known.join(", ")))
@@ -414,8 +461,16 @@ impl Reader<'_> {
             unit = Some(unit::base(quantity.kind));
             sources.push(Source::Datasheet { gpu: gpu.clone(), quantity });
         }
+        if let Some(model) = &raw.model {
+            let quantity = MODEL_QUANTITIES.iter().find(|quantity| quantity.id == asked).ok_or_else(|| {
+                let known: Vec<_> = MODEL_QUANTITIES.iter().map(|quantity| quantity.id).collect();
+                fail(format!("unknown quantity `{asked}` of a model; known: {}", known.join(", ")))
+            })?;
+            unit = Some(unit::base(quantity.kind));
+            sources.push(Source::Model { model: model.clone(), quantity });
+        }
         if sources.len() != 1 {
-            let ways = "`stated`, `assumed`, `outside`, `exact`, `claim`, `found`, `gpu` or `datasheet`";
+            let ways = "`stated`, `assumed`, `outside`, `exact`, `claim`, `found`, `gpu`, `datasheet` or `model`";
             return Err(fail(format!("give exactly one of {ways}, not {}", sources.len())));
         }
         let place = self.place(span.clone());

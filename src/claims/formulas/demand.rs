@@ -2,7 +2,7 @@
 
 use super::{Formula, Spec, formula, needs, takes};
 use crate::claims::unit::Kind;
-use crate::cost::{demand, money};
+use crate::cost::{demand, money, training};
 
 const PARAMETERS: Spec = needs("parameters", Kind::Parameters, "parameters of the model");
 const TOKENS_RATE: Spec = needs("tokens", Kind::TokenRate, "tokens asked for, on average");
@@ -12,7 +12,8 @@ const PEAK_FACTOR: Spec = needs("peak_factor", Kind::Ratio, "busiest moment over
 const GPUS: Spec = needs("gpus", Kind::Count, "GPUs");
 const PRICE: Spec = needs("price", Kind::MoneyPerHour, "price of a GPU-hour");
 const COST: Spec = needs("cost", Kind::MoneyPerToken, "price of tokens");
-const DAY_S: f64 = 86_400.0;
+const RATE: Spec = needs("rate", Kind::TokenRate, "tokens per second of all GPUs");
+const DAY_S: f64 = training::DAY_S;
 
 pub(super) static FORMULAS: &[Formula] = &[
     formula(
@@ -89,6 +90,37 @@ pub(super) static FORMULAS: &[Formula] = &[
             let cost = work.figure("cost")?.scaled(money::PRICED_TOKENS)?;
             Ok(money::implied_tokens_s(work.figure("gpus")?, work.figure("price")?, cost)?.value())
         },
+    ),
+    formula(
+        "token_rate_flop",
+        "tokens/s x 2 x parameters / GPUs: what each GPU computes",
+        Kind::FlopRate,
+        &[&[RATE, PARAMETERS, takes("gpus", Kind::Count, "GPUs", 1.0)]],
+        |work| {
+            let all = work.get("rate")? * training::FLOP_PER_PARAMETER_SERVED * work.get("parameters")?;
+            Ok(all / work.divisor("gpus")?)
+        },
+    ),
+    formula(
+        "token_rate_utilisation",
+        "tokens/s x 2 x parameters / (GPUs x peak)",
+        Kind::Ratio,
+        &[&[RATE, PARAMETERS, takes("gpus", Kind::Count, "GPUs", 1.0), PEAK]],
+        |work| {
+            let (daily, n) = (work.figure("rate")?.scaled(DAY_S)?, work.figure("parameters")?);
+            Ok(demand::implied_utilisation(daily, n, 1.into(), work.figure("gpus")?, work.figure("peak")?)?.value())
+        },
+    ),
+    formula(
+        "after_cuts",
+        "the product of what each cut leaves",
+        Kind::Ratio,
+        &[&[
+            needs("first", Kind::Ratio, "what the first leaves"),
+            needs("second", Kind::Ratio, "what the second leaves"),
+            needs("third", Kind::Ratio, "what the third leaves"),
+        ]],
+        |work| Ok(money::after_cuts(&[work.figure("first")?, work.figure("second")?, work.figure("third")?])?.value()),
     ),
     formula(
         "break_even_utilisation",

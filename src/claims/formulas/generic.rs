@@ -3,19 +3,13 @@
 use super::{Formula, FormulaError, Spec, Work, formula, needs};
 use crate::claims::unit::Kind;
 
-const FRACTION: &[Spec] = &[
-    needs("numerator", Kind::Any, "what is divided"),
-    needs("denominator", Kind::Any, "what it is divided by"),
-];
+const FRACTION: &[Spec] =
+    &[needs("numerator", Kind::Any, "what is divided"), needs("denominator", Kind::Any, "what it is divided by")];
 
 pub(super) static FORMULAS: &[Formula] = &[
-    formula(
-        "as_known",
-        "the figure itself",
-        Kind::Any,
-        &[&[needs("figure", Kind::Any, "the figure")]],
-        |work| work.get("figure"),
-    ),
+    formula("as_known", "the figure itself", Kind::Any, &[&[needs("figure", Kind::Any, "the figure")]], |work| {
+        work.get("figure")
+    }),
     formula("quotient", "numerator / denominator", Kind::Any, &[FRACTION], quotient),
     formula(
         "whole_quotient",

@@ -21,11 +21,13 @@ pub(super) static FORMULAS: &[Formula] = &[
         work.step("experts x expert", experts, "parameters");
         Ok(work.get("shared")? + experts)
     }),
-    formula("forward_flop", "2 x parameters", Kind::Flop, &[&[needs(
-        "parameters",
-        Kind::Parameters,
-        "parameters read for a token",
-    )]], |work| Ok(serving::flop_per_token(work.figure("parameters")?)?.value())),
+    formula(
+        "forward_flop",
+        "2 x parameters",
+        Kind::Flop,
+        &[&[needs("parameters", Kind::Parameters, "parameters read for a token")]],
+        |work| Ok(serving::flop_per_token(work.figure("parameters")?)?.value()),
+    ),
     formula("tokens_per_expert", "batch x routed / experts", Kind::Tokens, &[&[BATCH, EXPERTS, ROUTED]], |work| {
         Ok(moe::tokens_per_expert(work.whole("experts")?, work.whole("routed")?, work.figure("batch")?)?.value())
     }),

@@ -38,6 +38,9 @@ const MEMORY: &[Spec] = &[
     takes("reserved", Kind::Bytes, "memory of a GPU kept for other things", 0.0),
 ];
 
+const HOLD: &[Spec] =
+    &[needs("bytes", Kind::Bytes, "bytes to hold"), needs("capacity", Kind::Bytes, "memory of a GPU")];
+
 pub(super) static FORMULAS: &[Formula] = &[
     formula(
         "kv_per_token",
@@ -100,11 +103,17 @@ pub(super) static FORMULAS: &[Formula] = &[
         "tokens/s x 2 x active parameters / (GPUs x peak), memory full; prompt tokens, which are computed and not \
          read for, at the utilisation of training",
         Kind::Ratio,
-        &[HELD, KV, CEILINGS, MEMORY, &[
-            CONTEXT,
-            takes("generated", Kind::Ratio, "share of the tokens that are generated", 1.0),
-            takes("prompt_utilisation", Kind::Ratio, "utilisation on prompt tokens", 1.0),
-        ]],
+        &[
+            HELD,
+            KV,
+            CEILINGS,
+            MEMORY,
+            &[
+                CONTEXT,
+                takes("generated", Kind::Ratio, "share of the tokens that are generated", 1.0),
+                takes("prompt_utilisation", Kind::Ratio, "utilisation on prompt tokens", 1.0),
+            ],
+        ],
         serving_utilisation,
     ),
     formula(
@@ -167,12 +176,17 @@ pub(super) static FORMULAS: &[Formula] = &[
         "user_rate",
         "1 / (stages x weights read x bytes / (GPUs x bandwidth)): tokens/s of one user at most, KV cache left out",
         Kind::TokenRate,
-        &[HELD, &[TENSOR, PIPELINE], CEILINGS, &[takes(
-            "sequences",
-            Kind::Count,
-            "sequences in flight; none given: so many that every expert is read",
-            0.0,
-        )]],
+        &[
+            HELD,
+            &[TENSOR, PIPELINE],
+            CEILINGS,
+            &[takes(
+                "sequences",
+                Kind::Count,
+                "sequences in flight; none given: so many that every expert is read",
+                0.0,
+            )],
+        ],
         user_rate,
     ),
     formula(
@@ -194,6 +208,35 @@ pub(super) static FORMULAS: &[Formula] = &[
             let (bandwidth, bytes) = (work.figure("bandwidth")?, work.get("bytes")?);
             Ok(serving::largest_at_rate(bandwidth, bytes, work.figure("rate")?)?.value())
         },
+    ),
+    formula("gpus_to_hold", "bytes / memory of a GPU, not rounded", Kind::Count, &[HOLD], |work| {
+        Ok(work.get("bytes")? / work.divisor("capacity")?)
+    }),
+    formula("whole_gpus_to_hold", "bytes / memory of a GPU, rounded up", Kind::Count, &[HOLD], |work| {
+        Ok(memory::least_gpus(work.figure("bytes")?, work.figure("capacity")?)?.value())
+    }),
+    formula(
+        "tokens_beside",
+        "(GPUs x memory - bytes held) / KV bytes of a token",
+        Kind::Tokens,
+        &[&[
+            needs("gpus", Kind::Count, "GPUs"),
+            needs("capacity", Kind::Bytes, "memory of one GPU"),
+            needs("held", Kind::Bytes, "bytes held already"),
+            needs("per_token", Kind::BytesPerToken, "KV cache of a token"),
+        ]],
+        tokens_beside,
+    ),
+    formula(
+        "parameters_that_fill",
+        "share x memory / bytes of a parameter",
+        Kind::Parameters,
+        &[&[
+            needs("share", Kind::Ratio, "share of the memory"),
+            needs("capacity", Kind::Bytes, "memory of a GPU"),
+            BYTES,
+        ]],
+        |work| Ok(work.get("share")? * work.get("capacity")? / work.divisor("bytes")?),
     ),
     formula(
         "live_activations",
@@ -246,6 +289,15 @@ pub(super) static FORMULAS: &[Formula] = &[
         |work| Ok(memory::share_for_room_gain(work.figure("gain")?, work.figure("shrink")?)?.value()),
     ),
 ];
+
+fn tokens_beside(work: &mut Work<'_>) -> Result<f64, FormulaError> {
+    let all = work.get("gpus")? * work.get("capacity")?;
+    let held = work.get("held")?;
+    work.step("memory of all GPUs", all, "GB");
+    memory::fits("what is held", Figure::exact(held)?, Figure::exact(all)?)?;
+    let free = work.step("left beside what is held", all - held, "GB");
+    Ok(free / work.divisor("per_token")?)
+}
 
 fn kv(work: &Work<'_>) -> Result<KvShape, FormulaError> {
     let (layers, kv_heads, head_dim) = (work.whole("layers")?, work.whole("kv_heads")?, work.whole("head_size")?);

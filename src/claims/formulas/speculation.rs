@@ -6,12 +6,10 @@ use crate::cost::speculation::{self, Draft};
 use crate::cost::{Figure, Roofline, moe};
 use crate::llm::Weights;
 
-const DRAFT: &[Spec] = &[
-    needs("length", Kind::Tokens, "tokens drafted before each check"),
-    needs("acceptance", Kind::Ratio, "probability that a drafted token is accepted"),
-    needs("draft_cost", Kind::Ratio, "time of drafting a token over a plain step"),
-];
-const ACCEPTANCE: Spec = DRAFT[1];
+const LENGTH: Spec = needs("length", Kind::Tokens, "tokens drafted before each check");
+const ACCEPTANCE: Spec = needs("acceptance", Kind::Ratio, "probability that a drafted token is accepted");
+const DRAFT_COST: Spec = needs("draft_cost", Kind::Ratio, "time of drafting a token over a plain step");
+const DRAFT: &[Spec] = &[LENGTH, ACCEPTANCE, DRAFT_COST];
 const CHECK: Spec = takes("check_ratio", Kind::Ratio, "time of a checking step over a plain one", 1.0);
 const MIXTURE: &[Spec] = &[mixture::SHARED, mixture::EXPERT, mixture::EXPERTS, mixture::ROUTED];
 const CEILINGS: &[Spec] = &[
@@ -21,16 +19,16 @@ const CEILINGS: &[Spec] = &[
 ];
 
 pub(super) static FORMULAS: &[Formula] = &[
-    formula(
-        "tokens_per_check",
-        "(1 - a^(g+1)) / (1 - a)",
-        Kind::Tokens,
-        &[&[DRAFT[0], ACCEPTANCE]],
-        |work| Ok(speculation::tokens_per_check(work.whole("length")?, work.figure("acceptance")?)?.value()),
-    ),
-    formula("whole_draft", "a^g: probability that all of a draft is accepted", Kind::Ratio, &[&[DRAFT[0], ACCEPTANCE]], |work| {
-        Ok(speculation::whole_draft(work.whole("length")?, work.figure("acceptance")?)?.value())
+    formula("tokens_per_check", "(1 - a^(g+1)) / (1 - a)", Kind::Tokens, &[&[LENGTH, ACCEPTANCE]], |work| {
+        Ok(speculation::tokens_per_check(work.whole("length")?, work.figure("acceptance")?)?.value())
     }),
+    formula(
+        "whole_draft",
+        "a^g: probability that all of a draft is accepted",
+        Kind::Ratio,
+        &[&[LENGTH, ACCEPTANCE]],
+        |work| Ok(speculation::whole_draft(work.whole("length")?, work.figure("acceptance")?)?.value()),
+    ),
     formula(
         "speculative_speed_up",
         "E / (c g + r), E = (1 - a^(g+1)) / (1 - a): g drafted tokens at cost c, a check at r plain steps",
@@ -45,9 +43,10 @@ pub(super) static FORMULAS: &[Formula] = &[
         "best_draft_length",
         "the draft length with the highest speed-up, up to 32",
         Kind::Tokens,
-        &[&[ACCEPTANCE, DRAFT[2], CHECK]],
+        &[&[ACCEPTANCE, DRAFT_COST, CHECK]],
         |work| {
-            let (a, cost, check) = (work.figure("acceptance")?, work.figure("draft_cost")?, work.figure("check_ratio")?);
+            let (a, cost, check) =
+                (work.figure("acceptance")?, work.figure("draft_cost")?, work.figure("check_ratio")?);
             Ok(f64::from(speculation::best_length(a, cost, check, 32)?))
         },
     ),
@@ -68,7 +67,7 @@ pub(super) static FORMULAS: &[Formula] = &[
         "check_bytes_moe",
         "parameters read at b (g+1) tokens / at b, uniform routing",
         Kind::Ratio,
-        &[&[DRAFT[0]], MIXTURE, &[mixture::BATCH]],
+        &[&[LENGTH], MIXTURE, &[mixture::BATCH]],
         |work| {
             let (batch, length) = (work.figure("batch")?, work.whole("length")?);
             Ok(speculation::bytes_ratio(&weights(work)?, batch, length, moe::Routing::Uniform)?.value())

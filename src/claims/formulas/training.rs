@@ -132,18 +132,27 @@ pub(super) static FORMULAS: &[Formula] = &[
         |work| gradient_exchange(work).map(Figure::value),
     ),
     formula(
+        "gradient_exchange_time",
+        "gradient exchange / bandwidth of a GPU",
+        Kind::Time,
+        &[EXCHANGE, &[LINK]],
+        |work| Ok(gradient_exchange(work)?.value() / work.divisor("link")?),
+    ),
+    formula("step_time", "time of a run / (tokens / batch)", Kind::Time, &[&[BATCH, TOKENS, TIME]], |work| {
+        Ok(training::step_time_s(work.figure("time")?, work.figure("batch")?, work.figure("tokens")?)?.value())
+    }),
+    formula(
+        "rented_time",
+        "cost / (GPUs x price)",
+        Kind::Time,
+        &[&[needs("cost", Kind::Money, "the rent"), GPUS, needs("price", Kind::MoneyPerHour, "price of a GPU-hour")]],
+        |work| Ok(work.get("cost")? / (work.divisor("gpus")? * work.divisor("price")?) * money::HOUR_S),
+    ),
+    formula(
         "gradient_exchange_share",
         "gradient exchange / bandwidth of a GPU, over the time of a step, not overlapped",
         Kind::Ratio,
-        &[
-            EXCHANGE,
-            &[
-                needs("link", Kind::ByteRate, "network bandwidth of one GPU"),
-                BATCH,
-                TOKENS,
-                TIME,
-            ],
-        ],
+        &[EXCHANGE, &[LINK, BATCH, TOKENS, TIME]],
         gradient_exchange_share,
     ),
     formula(
@@ -176,6 +185,8 @@ pub(super) static FORMULAS: &[Formula] = &[
     ),
 ];
 
+const LINK: Spec = needs("link", Kind::ByteRate, "network bandwidth of one GPU");
+
 const BUBBLE: &[Spec] = &[
     BATCH,
     needs("context", Kind::Tokens, "tokens of a sequence"),
@@ -185,12 +196,8 @@ const BUBBLE: &[Spec] = &[
     takes("sequences", Kind::Count, "sequences of a micro-batch", 1.0),
 ];
 
-const EXCHANGE: &[Spec] = &[PARAMETERS, TENSOR, PIPELINE, GPUS, takes(
-    "gradient_bytes",
-    Kind::BytesPerParameter,
-    "bytes of a gradient",
-    2.0,
-)];
+const EXCHANGE: &[Spec] =
+    &[PARAMETERS, TENSOR, PIPELINE, GPUS, takes("gradient_bytes", Kind::BytesPerParameter, "bytes of a gradient", 2.0)];
 
 fn training_mfu(work: &mut Work<'_>) -> Result<f64, FormulaError> {
     let (flop, gpus, time) = (work.figure("flop")?, work.figure("gpus")?, work.figure("time")?);
