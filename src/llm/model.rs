@@ -8,7 +8,7 @@ use super::{KvShape, ModelError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// What a user types: `llama-2-7b`.
+    /// What a user types: `llama_2_7b`.
     pub id: String,
     /// Its name in print.
     pub name: String,

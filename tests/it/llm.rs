@@ -163,8 +163,9 @@ fn layouts_that_do_not_divide_are_named() {
 
 #[test]
 fn an_unknown_model_lists_what_there_is() {
+    assert_eq!(model("Llama-3.1 8B").id, "llama_3_1_8b");
     let error = llm::find("gpt-5").unwrap_err().to_string();
-    assert!(error.contains("gpt-5") && error.contains("llama-2-7b") && error.contains("config.json"), "{error}");
+    assert!(error.contains("gpt-5") && error.contains("llama_2_7b") && error.contains("config.json"), "{error}");
 }
 
 const TINY: &str = r#"# mine

@@ -2,5 +2,7 @@
 
 // The cost of serving: memory, decode, experts, speculation.
 mod cost_serving;
+// Datasheets: consistency with their clocks, identification, prices.
+mod hardware;
 // Models: parameter counts, counts of a step, layouts, files.
 mod llm;
