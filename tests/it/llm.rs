@@ -226,6 +226,11 @@ fn a_bad_toml_names_line_and_key() {
     assert_eq!(line, 13);
     let (line, key, _) = told(with("vocab = 100", "vocab = -100"));
     assert_eq!((line, key.as_str()), (13, "vocab"));
+    let (line, key, problem) = told(with("head_dim = 16", "head_dim = 4294967295"));
+    assert_eq!((line, key.as_str()), (10, "head_dim"), "{problem}");
+    let wide = TINY.replace("hidden = 64", "hidden = 4294967295").replace("= 128", "= 4294967295");
+    let (line, key, problem) = told(llm::parse_toml(&wide, "my.toml"));
+    assert_eq!((line, key.as_str()), (7, "hidden"), "{problem}");
     let twice = format!("{TINY}\n{TINY}");
     let (line, key, problem) = told(llm::parse_toml(&twice, "my.toml"));
     assert_eq!((line, key.as_str()), (21, "id"), "{problem}");
