@@ -64,3 +64,19 @@ pub fn implied_utilisation(
         factor * tokens * FLOP_PER_PARAMETER_SERVED * n / (DAY_S * gpus * peak)
     })
 }
+
+/// Words a minute at a rate of tokens: `tokens/s x words per token x 60`.
+///
+/// # Errors
+/// [`CostError::Invalid`] beyond the range of a double.
+pub fn words_per_minute(tok_s: Figure, words_per_token: Figure) -> Result<Figure, CostError> {
+    corner([tok_s, words_per_token], |[rate, words]| rate * words * 60.0)
+}
+
+/// Days until `tokens_per_day` add up to `tokens`.
+///
+/// # Errors
+/// [`CostError::Zero`] without demand.
+pub fn days_to_serve(tokens: Figure, tokens_per_day: Figure) -> Result<Figure, CostError> {
+    corner([tokens, positive("tokens per day", tokens_per_day)?], |[tokens, day]| tokens / day)
+}

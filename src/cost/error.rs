@@ -64,6 +64,16 @@ pub enum CostError {
         /// The largest that can be.
         most: u64,
     },
+    /// A datasheet without the peak asked for.
+    #[error("the datasheet of the {gpu} states no peak for {rate}; it has {has}")]
+    NoPeak {
+        /// Whose datasheet.
+        gpu: String,
+        /// Which rate.
+        rate: &'static str,
+        /// The rates it states.
+        has: String,
+    },
     /// A model or layout that is wrong in itself.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -9,6 +9,7 @@ mod error;
 mod figure;
 mod solve;
 
+pub mod answer;
 pub mod communication;
 pub mod demand;
 pub mod memory;

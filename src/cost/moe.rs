@@ -159,25 +159,18 @@ fn draw(state: &[u32], routed: u32, experts: u32, probability: f64, next: &mut B
         if left == 0 {
             return into(made, ways);
         }
-        for taken in 0..=left.min(state[at]) {
+        // The level of those that have seen none is the last: it takes all that are left.
+        let fewest = if at == 0 { left } else { 0 };
+        for taken in fewest..=left.min(state[at]) {
             made[at] -= taken;
-            if taken > 0 {
-                made[at + 1] += taken;
-            }
-            if at > 0 || taken == left {
-                match at {
-                    0 => into(made, ways * binomial(state[at], taken)),
-                    _ => level(at - 1, left - taken, state, made, ways * binomial(state[at], taken), into),
-                }
-            }
+            made[at + 1] += taken;
+            level(at.saturating_sub(1), left - taken, state, made, ways * binomial(state[at], taken), into);
             made[at] += taken;
-            if taken > 0 {
-                made[at + 1] -= taken;
-            }
+            made[at + 1] -= taken;
         }
     }
     let all = binomial(experts, routed);
-    // The last level has no expert yet: it takes those that every token so far has met.
+    // The busiest level has no expert yet: it takes those that every token so far has met.
     let top = state.len() - 2;
     let mut made = state.to_vec();
     level(top, routed, state, &mut made, 1.0, &mut |state, ways| {

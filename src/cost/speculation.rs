@@ -67,6 +67,35 @@ pub fn check_ratio(deployment: &Deployment, load: Load, length: u32) -> Result<F
     serving::step_ratio(deployment, load, f64::from(length) + 1.0)
 }
 
+/// Batches at which drafting pays, from the first to the last of each run of them, looked for from 1 to `most`: at
+/// the figures' values, for sequences with `context` tokens that meet a layer together.
+///
+/// A dense model has one run that starts at 1 and ends in the compute-bound range. A mixture of experts can start
+/// later, since the draft's tokens wake experts that a single token does not.
+///
+/// # Errors
+/// As [`check_ratio`] and [`speed_up`].
+pub fn batches_that_pay(
+    deployment: &Deployment,
+    context: Figure,
+    draft: Draft,
+    most: u32,
+) -> Result<Vec<(u32, u32)>, CostError> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for batch in 1..=most {
+        let load = Load { micro_batches: Some(1), ..Load::new(batch.into(), context) };
+        let ratio = check_ratio(deployment, load, draft.length)?;
+        if speed_up(draft, ratio)?.value() <= 1.0 {
+            continue;
+        }
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == batch => *last = batch,
+            _ => runs.push((batch, batch)),
+        }
+    }
+    Ok(runs)
+}
+
 /// The length, up to `longest`, with the highest [`speed_up`], for a check that costs as much as a plain
 /// step whatever its length (memory-bound, dense). The first of equals.
 ///

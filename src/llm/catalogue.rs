@@ -21,13 +21,15 @@ pub fn catalogue() -> Result<Vec<Model>, ModelError> {
     parse_toml(EMBEDDED, EMBEDDED_NAME)
 }
 
-/// The model of the catalogue with this id.
+/// The model of the catalogue with this id. Upper and lower case, and `-`, `.`, space and `_` are one, so that
+/// `Llama-3.1-8B` finds `llama_3_1_8b`.
 ///
 /// # Errors
 /// [`ModelError::Unknown`], listing what there is.
 pub fn find(id: &str) -> Result<Model, ModelError> {
     let mut models = catalogue()?;
-    match models.iter().position(|model| model.id == id) {
+    let wanted = spelled(id);
+    match models.iter().position(|model| model.id == wanted) {
         Some(at) => Ok(models.swap_remove(at)),
         None => {
             let known: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
@@ -67,6 +69,12 @@ pub fn parse_toml(text: &str, name: &str) -> Result<Vec<Model>, ModelError> {
             })
         })
         .collect()
+}
+
+/// A name in the spelling of ids.
+fn spelled(name: &str) -> String {
+    let one = |character: char| if matches!(character, '-' | '.' | ' ') { '_' } else { character.to_ascii_lowercase() };
+    name.chars().map(one).collect()
 }
 
 /// The line, counted from 1, of a byte of the text.

@@ -52,7 +52,8 @@ pub enum ModelError {
 impl ModelError {
     /// The error that `count` of `what` do not divide over `ranks`.
     pub(super) fn indivisible(what: &'static str, count: u32, ranks: u32, over: &'static str) -> Self {
-        let divisors: Vec<String> = (1..=count.min(128)).filter(|d| count % d == 0).map(|d| d.to_string()).collect();
+        let divisors: Vec<String> =
+            (1..=count.min(128)).filter(|d| count.is_multiple_of(*d)).map(|d| d.to_string()).collect();
         Self::Indivisible { what, count, ranks, over, divisors: divisors.join(", ") }
     }
 }

@@ -8,7 +8,7 @@ use super::{KvShape, ModelError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// What a user types: `llama-2-7b`.
+    /// What a user types: `llama_2_7b`.
     pub id: String,
     /// Its name in print.
     pub name: String,
@@ -178,6 +178,7 @@ impl Model {
         if self.kv_heads > self.heads || !self.heads.is_multiple_of(self.kv_heads) {
             return Err(ModelError::indivisible("heads", self.heads, self.kv_heads, "kv_heads"));
         }
+        self.check_size()?;
         match self.experts {
             Some(experts) if experts.routed == 0 || experts.routed > experts.count => Err(ModelError::Number {
                 what: "routed",
@@ -186,6 +187,28 @@ impl Model {
             }),
             _ => Ok(self),
         }
+    }
+
+    /// Fails for a model whose parameters could not be counted in 64 bits.
+    fn check_size(&self) -> Result<(), ModelError> {
+        const MOST: f64 = (1_u64 << 60) as f64;
+        let too_large = |what, value: u32| {
+            let must = "of a size that a model can have: fewer than 2^60 parameters in all".to_owned();
+            Err(ModelError::Number { what, value: value.into(), must })
+        };
+        let width = u64::from(self.heads) * u64::from(self.head_dim);
+        if width > u64::from(u32::MAX) / 4 {
+            return too_large("head_dim", self.head_dim);
+        }
+        let widest = (3 * width).max(2 * u64::from(self.intermediate)) as f64;
+        let experts = f64::from(self.experts.map_or(1, |experts| experts.count.max(1)));
+        let tables = match self.positions {
+            Positions::Learned(rows) => f64::from(rows),
+            _ => 0.0,
+        } + 2.0 * f64::from(self.vocab);
+        // Fewer than eight matrices a layer, each at most hidden by widest.
+        let bound = f64::from(self.hidden) * (8.0 * f64::from(self.layers) * experts * (widest + experts) + tables);
+        if bound < MOST { Ok(()) } else { too_large("hidden", self.hidden) }
     }
 
     /// The same model with another number of KV heads: an axis where a claim leaves it open.

@@ -163,8 +163,9 @@ fn layouts_that_do_not_divide_are_named() {
 
 #[test]
 fn an_unknown_model_lists_what_there_is() {
+    assert_eq!(model("Llama-3.1 8B").id, "llama_3_1_8b");
     let error = llm::find("gpt-5").unwrap_err().to_string();
-    assert!(error.contains("gpt-5") && error.contains("llama-2-7b") && error.contains("config.json"), "{error}");
+    assert!(error.contains("gpt-5") && error.contains("llama_2_7b") && error.contains("config.json"), "{error}");
 }
 
 const TINY: &str = r#"# mine
@@ -225,6 +226,11 @@ fn a_bad_toml_names_line_and_key() {
     assert_eq!(line, 13);
     let (line, key, _) = told(with("vocab = 100", "vocab = -100"));
     assert_eq!((line, key.as_str()), (13, "vocab"));
+    let (line, key, problem) = told(with("head_dim = 16", "head_dim = 4294967295"));
+    assert_eq!((line, key.as_str()), (10, "head_dim"), "{problem}");
+    let wide = TINY.replace("hidden = 64", "hidden = 4294967295").replace("= 128", "= 4294967295");
+    let (line, key, problem) = told(llm::parse_toml(&wide, "my.toml"));
+    assert_eq!((line, key.as_str()), (7, "hidden"), "{problem}");
     let twice = format!("{TINY}\n{TINY}");
     let (line, key, problem) = told(llm::parse_toml(&twice, "my.toml"));
     assert_eq!((line, key.as_str()), (21, "id"), "{problem}");
