@@ -3,9 +3,9 @@
 //! The judge asks for one quantity of one GPU and takes the best that is there, in that order. What
 //! fills the list (a run's ceilings, imported references, datasheets) is no business of the judge.
 
-use crate::summary::Estimate;
-
 use super::unit::Kind;
+use crate::hardware::{self, Gpu, HardwareError, Rate};
+use crate::summary::Estimate;
 
 /// Something that can be known of a device.
 #[derive(Debug, PartialEq)]
@@ -95,6 +95,30 @@ pub struct Fact {
     pub source: String,
 }
 
+/// A datasheet's facts.
+fn sheet(gpu: &Gpu) -> Vec<Fact> {
+    let rate = |rate: Rate| gpu.peak(rate).map(|peak| peak.get());
+    let figures = [
+        ("memory_bandwidth", gpu.bandwidth().map(|bandwidth| bandwidth.get())),
+        ("memory_capacity", Some(gpu.capacity_sold().0 as f64)),
+        ("link_bandwidth", gpu.link_one_way().map(|link| link.get())),
+        ("matmul_f32", rate(Rate::F32)),
+        ("matmul_f16", rate(Rate::F16)),
+        ("matmul_fp8", rate(Rate::Fp8)),
+        ("matmul_i8", rate(Rate::I8)),
+    ];
+    let known = figures.into_iter().filter_map(|(id, value)| Some((Quantity::find(id)?, value?)));
+    known
+        .map(|(quantity, value)| Fact {
+            gpu: gpu.id.clone(),
+            quantity,
+            value: Estimate { value, low: value, high: value },
+            rank: Rank::Datasheet,
+            source: gpu.source.clone(),
+        })
+        .collect()
+}
+
 /// All that is known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evidence {
@@ -105,6 +129,14 @@ impl Evidence {
     /// These facts and no others. Of two of one rank the first is taken.
     pub fn of(facts: impl IntoIterator<Item = Fact>) -> Self {
         Self { facts: facts.into_iter().collect() }
+    }
+
+    /// What the datasheets say: the least that every report has.
+    ///
+    /// # Errors
+    /// None for the datasheets as committed.
+    pub fn datasheets() -> Result<Self, HardwareError> {
+        Ok(Self::of(hardware::catalogue()?.iter().flat_map(sheet)))
     }
 
     /// The same with more facts.

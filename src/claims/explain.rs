@@ -144,7 +144,9 @@ impl Explanation {
 fn origin(judgement: &Judgement, library: &Library) -> String {
     let claim = &judgement.claim;
     let place = match claim.lines.as_slice() {
-        [] => format!("compares {}", claim.compares.iter().map(|id| place_of(id, library)).collect::<Vec<_>>().join(", ")),
+        [] => {
+            format!("compares {}", claim.compares.iter().map(|id| place_of(id, library)).collect::<Vec<_>>().join(", "))
+        }
         lines => format!("{}, {}", claim.document, show_lines(lines)),
     };
     format!("{place}; said by {}; as of {}", claim.said_by, claim.as_of)
@@ -175,7 +177,11 @@ fn terms(judgement: &Judgement) -> String {
         Basis::Stated => "",
         Basis::Implied => "; our derivation, not a sentence of the document",
     };
-    format!("{} check; {hedge}, tolerance {} %{whose}", claim.check.word(), super::unit::number(claim.tolerance * 100.0))
+    format!(
+        "{} check; {hedge}, tolerance {} %{whose}",
+        claim.check.word(),
+        super::unit::number(claim.tolerance * 100.0)
+    )
 }
 
 fn summary(judgement: &Judgement) -> String {

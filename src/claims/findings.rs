@@ -34,7 +34,11 @@ static RULES: &[Rule] = &[
     Rule { id: "cheap_or_fast", claims: &["x.speed-vs-cost", "g4.read-speed"], say: cheap_or_fast },
     Rule { id: "costs_add_up", claims: &["g4.cost-a100", "g4.cost-h100", "g4.h100-gain"], say: costs_add_up },
     Rule { id: "layout_does_not_fit", claims: &["g4.train-fit"], say: layout_does_not_fit },
-    Rule { id: "low_is_the_pipeline", claims: &["g4.bubble", "g4.mfu-ceiling", "bm.llama-mfu"], say: low_is_the_pipeline },
+    Rule {
+        id: "low_is_the_pipeline",
+        claims: &["g4.bubble", "g4.mfu-ceiling", "bm.llama-mfu"],
+        say: low_is_the_pipeline,
+    },
     Rule { id: "long_context_runs", claims: &["g4.32k-fit", "x.batch-vs-memory"], say: long_context_runs },
     Rule { id: "drafts_on_experts", claims: &["g4.spec-moe"], say: drafts_on_experts },
     Rule { id: "price_is_no_size", claims: &["c20.price", "x.size-vs-price", "c20.size"], say: price_is_no_size },
@@ -143,7 +147,8 @@ fn costs_add_up(view: &View<'_>) -> Option<String> {
     let (a100, h100) = (view.movement("g4.cost-a100", fitted)?, view.movement("g4.cost-h100", fitted)?);
     let both = [a100, h100].iter().all(|movement| matches!(movement.verdict, Verdict::Holds));
     view.holds("g4.h100-gain")?;
-    let (low, high) = (view.value("g4.cost-a100", "context_that_gives_it")?, view.value("g4.cost-h100", "context_that_gives_it")?);
+    let (low, high) =
+        (view.value("g4.cost-a100", "context_that_gives_it")?, view.value("g4.cost-h100", "context_that_gives_it")?);
     both.then_some(())?;
     Some(format!(
         "Both leaked serving costs add up: one-byte weights, one KV head, full memory and one fitted number, an average \
@@ -165,9 +170,9 @@ fn layout_does_not_fit(view: &View<'_>) -> Option<String> {
     view.factor(id)?;
     let (needs, has) = (view.value(id, "state")?, view.claimed(id, "state")?);
     let sharded = view.claim(id)?.movements.iter().find(|movement| matches!(movement.verdict, Verdict::Holds));
-    let otherwise = sharded
-        .and_then(|movement| movement.found("state"))
-        .map_or_else(String::new, |found| format!("; with gradients sharded as well it is {} GB", about(found.value / 1e9)));
+    let otherwise = sharded.and_then(|movement| movement.found("state")).map_or_else(String::new, |found| {
+        format!("; with gradients sharded as well it is {} GB", about(found.value / 1e9))
+    });
     Some(format!(
         "The training layout does not fit its {} GB GPUs: weights, gradients and optimizer take {} GB of each under ZeRO \
          stage 1, before any activation{otherwise}.",
@@ -242,7 +247,8 @@ fn price_is_no_size(view: &View<'_>) -> Option<String> {
 fn fleet_by_training(view: &View<'_>) -> Option<String> {
     let shorter = "1333 tokens of average context";
     let taken = view.claimed("gs.decode-util", "utilisation")?;
-    let (low, high) = (view.value("gs.decode-util", "utilisation")?, view.moved("gs.decode-util", shorter, "utilisation")?);
+    let (low, high) =
+        (view.value("gs.decode-util", "utilisation")?, view.moved("gs.decode-util", shorter, "utilisation")?);
     let (most, least) = (view.value("gs.trendforce", "gpus")?, view.moved("gs.trendforce", shorter, "gpus")?);
     let quoted = view.claimed("gs.trendforce", "gpus")?;
     let (derived, dearer) = (view.claimed("x.users-vs-util", "gpus")?, view.factor("x.price-vs-fleet")?);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::claim::{Check, Claim, Document, Input, Part, Place, Source};
-use super::evidence::{ANY, Evidence};
+use super::evidence::{ANY, Evidence, HOST};
 use super::judge::{Judge, Judgement};
 use super::parse::{ClaimError, ClaimFile, parse};
 use super::unit::Kind;
@@ -152,7 +152,11 @@ impl Library {
         let kind = match &input.source {
             Source::Given { .. } => input.unit.map_or(Kind::Any, |unit| unit.kind),
             Source::Ceiling { gpu, quantity, .. } | Source::Datasheet { gpu, quantity } => {
-                let _ = gpu;
+                let known = crate::hardware::catalogue().unwrap_or_default();
+                if gpu != ANY && gpu != HOST && !known.iter().any(|sheet| sheet.id == *gpu) {
+                    let known: Vec<_> = known.iter().map(|sheet| sheet.id.as_str()).collect();
+                    return fail(format!("unknown GPU `{gpu}`; known: {}, {ANY}, {HOST}", known.join(", ")));
+                }
                 quantity.kind
             }
             Source::Model { model, quantity } => {

@@ -1,5 +1,11 @@
 //! The one integration crate: one module per part of the product.
 
+// Claims: the documents' data, figures, verdicts, findings.
+mod claims;
+// Claims: mistakes in claim files.
+mod claims_input;
+// Claims: laws of the judge.
+mod claims_laws;
 // Whole answers: train, serve, memory, demand.
 mod cost_answers;
 // Prices, demand and scaling laws.
