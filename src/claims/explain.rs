@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::claim::{Basis, Bound, Origin, Role};
 use super::evidence::{Evidence, Rank};
-use super::judge::{Backing, InputUsed, Judge, Judgement, PartJudgement, outcome};
+use super::judge::Judge;
+use super::judgement::{Backing, InputUsed, Judgement, PartJudgement, outcome};
 use super::library::Library;
 use super::verdict::{Verdict, show_factor};
 
@@ -200,7 +201,7 @@ fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
         (None, None) => "not known".to_owned(),
     };
     let verdict = part.verdict.as_ref().map(|verdict| match part.show_distance() {
-        Some(distance) => format!("{verdict} ({distance})"),
+        Some(distance) => format!("{verdict}, {distance}"),
         None => verdict.to_string(),
     });
     Derivation {
@@ -232,6 +233,7 @@ fn input_line(input: &InputUsed, library: &Library) -> InputLine {
             };
             format!("{whose}{bound}: {source}")
         }
+        Backing::Sheet { gpu, source } => format!("datasheet of {gpu}: {source}"),
         Backing::Model { model, about } => format!("{about} of {model}, from the model catalogue"),
         Backing::Default => "taken where a claim gives none".to_owned(),
     };

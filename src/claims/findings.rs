@@ -3,8 +3,12 @@
 //! A finding is a condition on judgements and a sentence made of their numbers: better evidence changes the
 //! numbers, and may silence it.
 
+use std::cell::Cell;
+
+use super::claim::Bound;
 use super::evidence::Rank;
-use super::judge::{Found, Judgement, Movement};
+use super::judge::GIB_LABEL;
+use super::judgement::{Found, Judgement, Movement, PartJudgement};
 use super::unit::number;
 use super::verdict::{Verdict, show_factor};
 
@@ -59,18 +63,19 @@ static RULES: &[Rule] = &[
 
 /// The findings that the judgements bear out, the most surprising first.
 pub fn findings(judgements: &[Judgement]) -> Vec<Finding> {
-    let view = View { judgements };
     let borne_out = RULES.iter().filter_map(|rule| {
+        let view = View { judgements, evidence: Cell::new(None) };
         let sentence = (rule.say)(&view)?;
-        let evidence = rule.claims.iter().filter_map(|id| view.claim(id)?.evidence).max();
-        Some(Finding { id: rule.id, sentence, claims: rule.claims, evidence })
+        Some(Finding { id: rule.id, sentence, claims: rule.claims, evidence: view.evidence.get() })
     });
     borne_out.collect()
 }
 
-/// Judgements by name. Every look-up of what is not there silences the finding that asks.
+/// Judgements by name. Every look-up of what is not there silences the finding that asks, and every figure looked
+/// up counts its evidence.
 struct View<'a> {
     judgements: &'a [Judgement],
+    evidence: Cell<Option<Rank>>,
 }
 
 impl<'a> View<'a> {
@@ -78,8 +83,13 @@ impl<'a> View<'a> {
         self.judgements.iter().find(|judgement| judgement.claim.id == id)
     }
 
+    fn figure(&self, part: &PartJudgement) -> Option<Found> {
+        self.evidence.set(self.evidence.get().max(part.evidence()));
+        part.found
+    }
+
     fn found(&self, id: &str, part: &str) -> Option<Found> {
-        self.claim(id)?.found(part)
+        self.figure(self.claim(id)?.part(part)?)
     }
 
     fn value(&self, id: &str, part: &str) -> Option<f64> {
@@ -90,12 +100,23 @@ impl<'a> View<'a> {
         Some(self.claim(id)?.part(part)?.claimed?.middle())
     }
 
+    /// What is claimed, in its unit: `32 to 36 %`.
+    fn says(&self, id: &str, part: &str) -> Option<String> {
+        let part = self.claim(id)?.part(part)?;
+        let bound = match part.claimed? {
+            Bound::AtLeast(value) | Bound::AtMost(value) => Bound::Value(value),
+            bound => bound,
+        };
+        Some(bound.show(part.unit))
+    }
+
     fn movement(&self, id: &str, label: &str) -> Option<&'a Movement> {
         self.claim(id)?.movement(label)
     }
 
     fn moved(&self, id: &str, label: &str, part: &str) -> Option<f64> {
-        Some(self.movement(id, label)?.found(part)?.value)
+        let movement = self.movement(id, label)?;
+        Some(self.figure(movement.parts.iter().find(|other| other.name == part)?)?.value)
     }
 
     fn holds(&self, id: &str) -> Option<()> {
@@ -156,8 +177,8 @@ fn costs_add_up(view: &View<'_>) -> Option<String> {
          and the {}-fold gain of an H100 comes out at {} with nothing fitted.",
         about(low),
         about(high),
-        about(a100.found("cost")?.value * 1e3),
-        about(h100.found("cost")?.value * 1e3),
+        about(view.moved("g4.cost-a100", fitted, "cost")? * 1e3),
+        about(view.moved("g4.cost-h100", fitted, "cost")? * 1e3),
         number(view.claimed("g4.cost-a100", "cost")? * 1e3),
         number(view.claimed("g4.cost-h100", "cost")? * 1e3),
         number(view.claimed("g4.h100-gain", "gain")?),
@@ -185,14 +206,16 @@ fn low_is_the_pipeline(view: &View<'_>) -> Option<String> {
     view.holds("g4.bubble")?;
     let (idle, batches) = (view.value("g4.bubble", "idle")?, view.value("g4.bubble", "micro_batches")?);
     let (busy, llama) = (view.found("g4.mfu-ceiling", "without_bubble")?, view.value("bm.llama-mfu", "utilisation")?);
+    let stages = view.says("g4.train-parallel", "pipeline")?;
     (busy.low <= llama && llama <= busy.high).then(|| {
         format!(
-            "The “extremely low” utilisation is mostly the pipeline: the article's own batch leaves {} micro-batches for 15 \
-             stages, which idle {} of every step (one sequence per micro-batch, not interleaved); without that it is {} to \
-             {}, and LLaMA's was {}.",
+            "The “extremely low” utilisation is mostly the pipeline: the article's own batch leaves {} micro-batches for {}, \
+             which idle {} of every step (one sequence per micro-batch, not interleaved); without that it is {:.1} to {}, \
+             and LLaMA's was {}.",
             about(batches),
+            stages,
             percent(idle),
-            percent(busy.low),
+            busy.low * 100.0,
             percent(busy.high),
             percent(llama)
         )
@@ -252,13 +275,14 @@ fn fleet_by_training(view: &View<'_>) -> Option<String> {
     let (most, least) = (view.value("gs.trendforce", "gpus")?, view.moved("gs.trendforce", shorter, "gpus")?);
     let quoted = view.claimed("gs.trendforce", "gpus")?;
     let (derived, dearer) = (view.claimed("x.users-vs-util", "gpus")?, view.factor("x.price-vs-fleet")?);
+    let (over_fleet, rented) = (view.value("gs.trendforce", "over_fleet")?, number(view.claimed("gs.rent", "gpus")?));
     (high < taken && least > derived).then(|| {
         format!(
-            "{} GPUs for ChatGPT rest on a training utilisation: generating text reaches {} to {} of the peak, not {}, so {} \
-             to {} GPUs if its tokens are generated; the “absurd” {} is then {} to {} times high, not {}, and the 10 000 \
+            "{} GPUs for ChatGPT rest on a training utilisation: generating text reaches {:.1} to {} of the peak, not {}, so \
+             {} to {} GPUs if its tokens are generated; the “absurd” {} is then {} to {} times too high, not {}, and the {} \
              rented cost {} times the API's price per token.",
             number(derived),
-            percent(low),
+            low * 100.0,
             percent(high),
             percent(taken),
             about(least),
@@ -266,7 +290,8 @@ fn fleet_by_training(view: &View<'_>) -> Option<String> {
             number(quoted),
             about(quoted / most),
             about(quoted / least),
-            about(view.value("gs.trendforce", "over_fleet").unwrap_or(quoted / derived)),
+            about(over_fleet),
+            rented,
             show_factor(dearer)
         )
     })
@@ -278,7 +303,9 @@ fn thousandfold_slip(view: &View<'_>) -> Option<String> {
     (900.0..1100.0).contains(&factor).then_some(())?;
     let projection = match (view.factor("x.mfu"), view.value("g4.h100-rate", "utilisation")) {
         (Some(_), Some(share)) => format!(
-            "; and 55 days on 8192 H100s ask for {} of their BF16 peak, more than any run in the four documents",
+            "; and {} on {} H100s ask for {} of their BF16 peak, more than any run in the four documents",
+            view.says("g4.h100-train", "days")?,
+            number(view.claimed("g4.h100-train", "gpus")?),
             percent(share)
         ),
         _ => String::new(),
@@ -315,10 +342,15 @@ fn capacity_counts(view: &View<'_>) -> Option<String> {
 
 fn one_conversation(view: &View<'_>) -> Option<String> {
     let tokens = view.value("gs.idle-room", "tokens")?;
-    (tokens < 2.0 * 2048.0).then(|| {
+    let (gpus, in_gib) = (view.claimed("gs.serve-gpus", "gpus")?, view.moved("gs.idle-room", GIB_LABEL, "tokens")?);
+    let conversation = view.claimed("gs.idle-room", "tokens")?;
+    (tokens < 2.0 * conversation).then(|| {
         format!(
-            "Nine A100s that hold GPT-3 in FP32 have room beside it for {} tokens: one conversation.",
-            number(tokens.floor())
+            "{} A100s that hold GPT-3 in FP32 have room beside it for {} tokens, one conversation ({} tokens if their GB are \
+             GiB).",
+            number(gpus),
+            number(tokens.floor()),
+            number(in_gib.floor())
         )
     })
 }
@@ -328,9 +360,11 @@ fn one_sentence_two_sizes(view: &View<'_>) -> Option<String> {
     let bytes = view.value("g4.node-params", "fp16_in_gb")?;
     (bytes > view.claimed("g4.gpu-bytes", "fp16")?).then(|| {
         format!(
-            "One sentence gives a node 130e9 parameters ({} times its share) and each of its GPUs less than 30 GB: 130e9 are {} GB \
-             each in FP16.",
+            "One sentence gives a node {} ({} times its share) and each of its eight GPUs less than {}; in FP16 those \
+             parameters are {} GB on each.",
+            view.says("g4.node-params", "per_node").unwrap_or_default(),
             show_factor(factor),
+            view.says("g4.gpu-bytes", "fp16").unwrap_or_default(),
             about(bytes / 1e9)
         )
     })
@@ -338,10 +372,12 @@ fn one_sentence_two_sizes(view: &View<'_>) -> Option<String> {
 
 fn high_is_a_tenth(view: &View<'_>) -> Option<String> {
     let share = view.value("g4.cost-utilisation", "a100")?;
-    (share < 0.32).then(|| {
+    let low = view.claim("g4.mfu")?.part("utilisation")?.claimed?;
+    let named = view.says("g4.mfu", "utilisation")?;
+    (share < low.ends().0).then(|| {
         format!(
             "The “fairly high” utilisation behind the serving cost is {} of the A100's peak; in training the same article calls \
-             32 to 36 % extremely low.",
+             {named} extremely low.",
             percent(share)
         )
     })
@@ -350,13 +386,22 @@ fn high_is_a_tenth(view: &View<'_>) -> Option<String> {
 fn rule_not_followed(view: &View<'_>) -> Option<String> {
     let factor = view.factor("x.kaplan")?;
     Some(format!(
-        "GPT-3 had {} tokens per parameter, {} times fewer than the 12.5 called OpenAI's rule.",
+        "GPT-3 had {} tokens per parameter, {} times fewer than the {} called OpenAI's rule.",
         about(view.value("x.kaplan", "tokens_per_parameter")?),
-        show_factor(factor)
+        show_factor(factor),
+        number(view.claimed("c20.kaplan", "rule")?)
     ))
 }
 
 fn days_for_the_money(view: &View<'_>) -> Option<String> {
     let days = view.value("g4.train-cost", "days_needed")? / super::unit::DAY;
-    (days > 100.0).then(|| format!("63e6 USD pay for {} days of 25 000 A100s, not for 90 to 100.", about(days)))
+    let stated = view.claim("g4.mfu")?.part("days")?.claimed?;
+    (days * super::unit::DAY > stated.ends().1).then_some(())?;
+    Some(format!(
+        "{} pay for {} days of {} A100s, not for {}.",
+        view.says("g4.train-cost", "cost")?,
+        about(days),
+        number(view.claimed("g4.mfu", "gpus")?),
+        view.says("g4.mfu", "days")?
+    ))
 }

@@ -12,180 +12,11 @@ use std::collections::BTreeMap;
 use super::claim::{Bound, Check, Claim, Input, Origin, Part, Role, Source, Target};
 use super::evidence::{ANY, Evidence, Fact, Rank};
 use super::formulas::{Formula, Step, Work};
+use super::judgement::{Backing, Found, InputUsed, Judgement, Movement, PartJudgement, outcome};
 use super::library::Library;
 use super::unit::{self, Unit};
-use super::verdict::{Comparison, Side, Verdict, compare, show_factor, verdict};
+use super::verdict::{Side, Verdict, compare, verdict};
 use crate::llm::Model;
-
-/// A claim, judged.
-#[derive(Debug, Clone)]
-pub struct Judgement {
-    /// The claim.
-    pub claim: Claim,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The verdict on the inputs as taken, before what the document leaves open was weighed.
-    pub as_taken: Verdict,
-    /// Each part, recomputed and compared.
-    pub parts: Vec<PartJudgement>,
-    /// The part that the verdict rests on.
-    pub headline: Option<usize>,
-    /// What else each assumption could be, and what would come of it.
-    pub movements: Vec<Movement>,
-    /// The weakest evidence of a GPU that the verdict rests on; `None` where it rests on none.
-    pub evidence: Option<Rank>,
-}
-
-/// A part of a claim, judged.
-#[derive(Debug, Clone)]
-pub struct PartJudgement {
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub about: String,
-    /// How it counts.
-    pub role: Role,
-    /// The unit both sides are shown in.
-    pub unit: &'static Unit,
-    /// What is claimed.
-    pub claimed: Option<Bound>,
-    /// What was recomputed.
-    pub found: Option<Found>,
-    /// How both compare, at the middle of every uncertainty.
-    pub comparison: Option<Comparison>,
-    /// What is said of it; `None` for what is only recorded or shown.
-    pub verdict: Option<Verdict>,
-    /// The formula.
-    pub formula: Option<&'static Formula>,
-    /// Its inputs with their origins.
-    pub inputs: Vec<InputUsed>,
-    /// The derivation.
-    pub steps: Vec<Step>,
-}
-
-/// A recomputed figure, in the base unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Found {
-    /// From the middle of every input.
-    pub value: f64,
-    /// The lowest over the inputs' spans and intervals.
-    pub low: f64,
-    /// The highest.
-    pub high: f64,
-    /// Whether low and high come from measurement rather than from the document's own latitude.
-    pub uncertain: bool,
-}
-
-/// An input as it was used.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InputUsed {
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub about: String,
-    /// Its value in the base unit.
-    pub value: f64,
-    /// Lower end of its span or interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// Whether low and high are uncertainty rather than the document's own latitude.
-    pub uncertain: bool,
-    /// The unit it reads best in.
-    pub unit: &'static Unit,
-    /// Where it comes from.
-    pub backing: Backing,
-    /// Why this value.
-    pub why: Option<String>,
-}
-
-/// Where an input's value comes from, once resolved.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Backing {
-    /// A number, with who stands behind it.
-    Given(Origin),
-    /// What another claim states.
-    Claimed {
-        /// Its id.
-        id: String,
-    },
-    /// What was recomputed for another claim, or for another part of this one.
-    Found {
-        /// Its id.
-        id: String,
-    },
-    /// What is known of a GPU.
-    Known {
-        /// The GPU.
-        gpu: String,
-        /// Of what quality.
-        rank: Rank,
-        /// Says who.
-        source: String,
-        /// Whether it is a ceiling no program passes: a datasheet's rate.
-        upper_bound: bool,
-    },
-    /// What follows from a model's shape.
-    Model {
-        /// The model.
-        model: String,
-        /// What it is.
-        about: &'static str,
-    },
-    /// The formula's own default.
-    Default,
-}
-
-/// What becomes of a claim if something it leaves open is otherwise.
-#[derive(Debug, Clone)]
-pub struct Movement {
-    /// What was taken.
-    pub assumption: String,
-    /// What else it could be.
-    pub label: String,
-    /// Whether turning on this makes the claim inconclusive.
-    pub decides: bool,
-    /// The verdict then.
-    pub verdict: Verdict,
-    /// The parts then.
-    pub parts: Vec<PartJudgement>,
-    /// The part that verdict rests on.
-    pub headline: Option<usize>,
-}
-
-impl Judgement {
-    /// The part the verdict rests on.
-    pub fn headline(&self) -> Option<&PartJudgement> {
-        self.parts.get(self.headline?)
-    }
-
-    /// The part of that name.
-    pub fn part(&self, name: &str) -> Option<&PartJudgement> {
-        self.parts.iter().find(|part| part.name == name)
-    }
-
-    /// What was recomputed for the part of that name.
-    pub fn found(&self, name: &str) -> Option<Found> {
-        self.part(name)?.found
-    }
-
-    /// The movement of that label.
-    pub fn movement(&self, label: &str) -> Option<&Movement> {
-        self.movements.iter().find(|movement| movement.label == label)
-    }
-
-    /// Movements that end in another verdict than the inputs as taken.
-    pub fn turns(&self) -> impl Iterator<Item = &Movement> {
-        self.movements.iter().filter(|movement| movement.verdict.word() != self.as_taken.word())
-    }
-}
-
-impl Movement {
-    /// What was recomputed for the part of that name.
-    pub fn found(&self, name: &str) -> Option<Found> {
-        self.parts.iter().find(|part| part.name == name)?.found
-    }
-}
 
 /// How many bytes a GiB has for each of a GB.
 pub const GIB_PER_GB: f64 = (1_u64 << 30) as f64 / 1e9;
@@ -247,17 +78,10 @@ impl<'a> Judge<'a> {
     /// The judgement of one of the library's claims.
     pub fn claim(&self, claim: &'a Claim) -> Judgement {
         let (parts, as_taken, headline) = self.taken(claim, Otherwise::default());
-        let movements = self.movements(claim);
+        let movements = self.movements(claim, &parts);
         let verdict = weigh(&as_taken, &parts, headline, &movements);
-        let evidence = parts
-            .iter()
-            .filter(|part| part.verdict.is_some() && part.role == Role::Claim)
-            .flat_map(|part| &part.inputs)
-            .filter_map(|input| match &input.backing {
-                Backing::Known { rank, .. } => Some(*rank),
-                _ => None,
-            })
-            .max();
+        let judged = parts.iter().filter(|part| part.verdict.is_some() && part.role == Role::Claim);
+        let evidence = judged.filter_map(PartJudgement::evidence).max();
         Judgement { claim: claim.clone(), verdict, as_taken, parts, headline, movements, evidence }
     }
 
@@ -271,7 +95,7 @@ impl<'a> Judge<'a> {
         (parts, verdict, headline)
     }
 
-    fn movements(&self, claim: &'a Claim) -> Vec<Movement> {
+    fn movements(&self, claim: &'a Claim, taken: &[PartJudgement]) -> Vec<Movement> {
         let mut movements = Vec::new();
         let mut add = |assumption: &str, label: &str, decides, otherwise| {
             let (parts, verdict, headline) = self.taken(claim, otherwise);
@@ -291,6 +115,8 @@ impl<'a> Judge<'a> {
             let otherwise = Otherwise { capacity_in_gib: true, ..Otherwise::default() };
             add(GB_TAKEN, GIB_LABEL, true, otherwise);
         }
+        // Where GB or GiB make no difference to any figure there is nothing to show.
+        movements.retain(|movement| movement.label != GIB_LABEL || differ(taken, &movement.parts));
         movements
     }
 
@@ -421,7 +247,8 @@ impl<'a> Judge<'a> {
                 let recomputed = self.recompute(other, part, otherwise)?;
                 let found = recomputed.found();
                 let used = point(found.value, part.unit, Backing::Found { id: id.clone() });
-                InputUsed { low: found.low, high: found.high, uncertain: found.uncertain, ..used }
+                let rank = recomputed.inputs.iter().filter_map(|input| input.rank).max();
+                InputUsed { low: found.low, high: found.high, uncertain: found.uncertain, rank, ..used }
             }
             Source::Ceiling { gpu, quantity, otherwise } => match (self.evidence.best(gpu, quantity), otherwise) {
                 (Some(fact), _) => known(fact, input.unit),
@@ -435,7 +262,7 @@ impl<'a> Judge<'a> {
                     } else {
                         format!("nothing is known of {gpu}")
                     };
-                    return Err(Unknown(format!("needs a measurement of the {}; {whose}", quantity.about)));
+                    return Err(Unknown(format!("needs a measurement ({}); {whose}", quantity.about)));
                 }
             },
             Source::Model { model, quantity } => {
@@ -445,7 +272,10 @@ impl<'a> Judge<'a> {
                 point(value, unit::base(quantity.kind), Backing::Model { model: model.clone(), about: quantity.about })
             }
             Source::Datasheet { gpu, quantity } => match self.evidence.datasheet(gpu, quantity) {
-                Some(fact) => known(fact, input.unit),
+                Some(fact) => {
+                    let backing = Backing::Sheet { gpu: fact.gpu.clone(), source: fact.source.clone() };
+                    point(fact.value.value, input.unit.unwrap_or_else(|| unit::base(quantity.kind)), backing)
+                }
                 None => return Err(Unknown(format!("the datasheet of {gpu} gives no {}", quantity.about))),
             },
         };
@@ -459,6 +289,11 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Whether any figure or bound is another one.
+fn differ(one: &[PartJudgement], other: &[PartJudgement]) -> bool {
+    one.iter().zip(other).any(|(one, other)| one.found != other.found || one.claimed != other.claimed)
+}
+
 /// The assumption behind every capacity taken from a datasheet.
 pub const GB_TAKEN: &str = "GB of memory are taken as 10^9 bytes";
 /// The label of its alternative.
@@ -466,7 +301,7 @@ pub const GIB_LABEL: &str = "GB of memory read as GiB";
 
 fn point(value: f64, unit: &'static Unit, backing: Backing) -> InputUsed {
     let (name, about) = (String::new(), String::new());
-    InputUsed { name, about, value, low: value, high: value, uncertain: false, unit, backing, why: None }
+    InputUsed { name, about, value, low: value, high: value, uncertain: false, unit, backing, rank: None, why: None }
 }
 
 fn spanned(bound: Bound, unit: &'static Unit, backing: Backing) -> InputUsed {
@@ -486,7 +321,8 @@ fn known(fact: &Fact, unit: Option<&'static Unit>) -> InputUsed {
     };
     let unit = unit.unwrap_or_else(|| unit::base(fact.quantity.kind));
     let used = point(fact.value.value, unit, backing);
-    InputUsed { low: fact.value.low, high: fact.value.high, uncertain: fact.value.low < fact.value.high, ..used }
+    let (low, high) = (fact.value.low, fact.value.high);
+    InputUsed { low, high, uncertain: low < high, rank: Some(fact.rank), ..used }
 }
 
 /// The formula's results at the middle of all inputs, over the document's spans, and at each end of what is uncertain.
@@ -600,29 +436,5 @@ fn weigh(as_taken: &Verdict, parts: &[PartJudgement], headline: Option<usize>, m
             ),
         },
         None => as_taken.clone(),
-    }
-}
-
-/// A verdict with the figure it rests on: `diverges x1.45 (0.0071 USD/1000 tokens)`.
-pub fn outcome(verdict: &Verdict, parts: &[PartJudgement], headline: Option<usize>) -> String {
-    let found = headline.and_then(|at| parts.get(at)).and_then(|part| Some((part.unit, part.found?)));
-    match found {
-        Some((unit, found)) => format!("{verdict} ({})", found.show(unit)),
-        None => verdict.to_string(),
-    }
-}
-
-impl Found {
-    /// In a unit: the value, or its span.
-    pub fn show(&self, unit: &Unit) -> String {
-        unit.show_span(self.low, self.high)
-    }
-}
-
-impl PartJudgement {
-    /// How far apart both sides are: `x1.16, claim / recomputed 1.16`.
-    pub fn show_distance(&self) -> Option<String> {
-        let comparison = self.comparison?;
-        Some(format!("x{}, claim / recomputed {}", show_factor(comparison.factor), unit::number(comparison.ratio)))
     }
 }

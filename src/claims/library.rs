@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::claim::{Check, Claim, Document, Input, Part, Place, Source};
 use super::evidence::{ANY, Evidence, HOST};
-use super::judge::{Judge, Judgement};
+use super::judge::Judge;
+use super::judgement::Judgement;
 use super::parse::{ClaimError, ClaimFile, parse};
 use super::unit::Kind;
+use crate::{hardware, llm};
 
 /// The claim files that come with the program, by name and text, in the order they are reported.
 pub static EMBEDDED: &[(&str, &str)] = &[
@@ -16,6 +18,22 @@ pub static EMBEDDED: &[(&str, &str)] = &[
     ("gpt35_sizing.toml", include_str!("documents/gpt35_sizing.toml")),
     ("across.toml", include_str!("documents/across.toml")),
 ];
+
+/// What claims can name outside the claim files.
+struct Catalogues {
+    gpus: Vec<String>,
+    models: Vec<String>,
+}
+
+impl Catalogues {
+    /// Both catalogues are part of the program; one that could not be read knows nothing, and every claim that names
+    /// something of it is refused.
+    fn load() -> Self {
+        let gpus = hardware::catalogue().unwrap_or_default().into_iter().map(|gpu| gpu.id).collect();
+        let models = llm::catalogue().unwrap_or_default().into_iter().map(|model| model.id).collect();
+        Self { gpus, models }
+    }
+}
 
 /// Documents and their claims, ready to be judged.
 #[derive(Debug, Clone, Default)]
@@ -83,11 +101,12 @@ impl Library {
     }
 
     fn check(&self) -> Result<(), ClaimError> {
+        let known = Catalogues::load();
         for claim in &self.claims {
             self.check_names(claim)?;
             for part in &claim.parts {
                 for (name, input) in &part.inputs {
-                    self.check_input(claim, part, name, input)?;
+                    self.check_input(&known, claim, part, name, input)?;
                 }
             }
             for (assumption, alternative) in claim
@@ -107,7 +126,7 @@ impl Library {
                         return Err(ClaimError { place: assumption.place.clone(), message });
                     }
                     for part in holders {
-                        self.check_input(claim, part, &target.input, input)?;
+                        self.check_input(&known, claim, part, &target.input, input)?;
                     }
                 }
             }
@@ -145,25 +164,29 @@ impl Library {
         }
     }
 
-    fn check_input(&self, claim: &Claim, part: &Part, name: &str, input: &Input) -> Result<(), ClaimError> {
+    fn check_input(
+        &self,
+        known: &Catalogues,
+        claim: &Claim,
+        part: &Part,
+        name: &str,
+        input: &Input,
+    ) -> Result<(), ClaimError> {
         let fail = |message: String| {
             Err(ClaimError { place: input.place.clone(), message: format!("{}: input `{name}`: {message}", claim.id) })
         };
         let kind = match &input.source {
             Source::Given { .. } => input.unit.map_or(Kind::Any, |unit| unit.kind),
             Source::Ceiling { gpu, quantity, .. } | Source::Datasheet { gpu, quantity } => {
-                let known = crate::hardware::catalogue().unwrap_or_default();
-                if gpu != ANY && gpu != HOST && !known.iter().any(|sheet| sheet.id == *gpu) {
-                    let known: Vec<_> = known.iter().map(|sheet| sheet.id.as_str()).collect();
-                    return fail(format!("unknown GPU `{gpu}`; known: {}, {ANY}, {HOST}", known.join(", ")));
+                if gpu != ANY && gpu != HOST && !known.gpus.contains(gpu) {
+                    let known = known.gpus.join(", ");
+                    return fail(format!("unknown GPU `{gpu}`; known: {known}, {ANY}, {HOST}"));
                 }
                 quantity.kind
             }
             Source::Model { model, quantity } => {
-                let known = crate::llm::catalogue().unwrap_or_default();
-                if !known.iter().any(|shape| shape.id == *model) {
-                    let known: Vec<_> = known.iter().map(|shape| shape.id.as_str()).collect();
-                    return fail(format!("unknown model `{model}`; known: {}", known.join(", ")));
+                if !known.models.contains(model) {
+                    return fail(format!("unknown model `{model}`; known: {}", known.models.join(", ")));
                 }
                 quantity.kind
             }

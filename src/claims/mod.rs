@@ -10,6 +10,7 @@ mod explain;
 mod findings;
 mod formulas;
 mod judge;
+mod judgement;
 mod library;
 mod model;
 mod parse;
@@ -24,10 +25,8 @@ pub use evidence::{ANY, Evidence, Fact, HOST, QUANTITIES, Quantity, Rank};
 pub use explain::{AlternativeLine, Derivation, Explanation, InputLine, UnknownClaim, explain, show_lines};
 pub use findings::{Finding, findings};
 pub use formulas::{FORMULAS, Formula, FormulaError, Spec, Step, Work};
-pub use judge::{
-    Backing, CAPACITY, Found, GB_TAKEN, GIB_LABEL, GIB_PER_GB, InputUsed, Judge, Judgement, Movement, PartJudgement,
-    outcome,
-};
+pub use judge::{CAPACITY, GB_TAKEN, GIB_LABEL, GIB_PER_GB, Judge};
+pub use judgement::{Backing, Found, InputUsed, Judgement, Movement, PartJudgement, outcome};
 pub use library::{EMBEDDED, Library};
 pub use model::{MODEL_QUANTITIES, ModelQuantity};
 pub use parse::{ClaimError, ClaimFile, parse};

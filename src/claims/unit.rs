@@ -185,7 +185,7 @@ impl Unit {
 /// A number as tables print it: four significant digits, and a power of ten where zeros would not be read.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
-    if value == 0.0 || (1e-4..9_999_500.0).contains(&magnitude) {
+    if value == 0.0 || (1e-4..999_950.0).contains(&magnitude) {
         return digits(value);
     }
     let text = format!("{value:.3e}");

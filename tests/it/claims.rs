@@ -101,8 +101,7 @@ fn every_verdict_is_the_expected_one() {
 fn what_cannot_be_tested_is_listed() {
     let judgements = judged();
     let untested = |judgement: &&Judgement| matches!(judgement.verdict, Verdict::NotTestable { .. });
-    let found: Vec<&str> =
-        judgements.iter().filter(untested).map(|judgement| judgement.claim.id.as_str()).collect();
+    let found: Vec<&str> = judgements.iter().filter(untested).map(|judgement| judgement.claim.id.as_str()).collect();
     let listed: Vec<&str> = NOT_TESTABLE.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(found, listed, "tests/data/not_testable.txt lists what datasheets and arithmetic cannot test");
 }
@@ -153,7 +152,12 @@ fn the_data_is_fair() {
     for (id, speaker) in speakers {
         assert!(library.claim(id).unwrap().said_by.contains(speaker), "{id} names its speaker");
     }
-    let dates = [("g4.cost-a100", "July 2023"), ("c20.size", "October 2023"), ("bm.llama-cost", "31 March 2023"), ("gs.rent", "March 2023")];
+    let dates = [
+        ("g4.cost-a100", "July 2023"),
+        ("c20.size", "October 2023"),
+        ("bm.llama-cost", "31 March 2023"),
+        ("gs.rent", "March 2023"),
+    ];
     for (id, date) in dates {
         assert!(library.claim(id).unwrap().as_of.contains(date), "{id} has its date");
     }
@@ -208,7 +212,12 @@ fn evidence_is_named_and_datasheets_are_upper_bounds() {
     let library = Library::embedded().unwrap();
     let evidence = Evidence::datasheets().unwrap();
     let text = explain("g4.cost-h100", &library, &evidence).unwrap().to_string();
-    for part in ["datasheet of h100_sxm, an upper bound", "assumed", "claimed in g4.experts (gpt4-leak, lines 43 and 47)", "5.7k tokens of average context"] {
+    for part in [
+        "datasheet of h100_sxm, an upper bound",
+        "assumed",
+        "claimed in g4.experts (gpt4-leak, lines 43 and 47)",
+        "5.7k tokens of average context",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }

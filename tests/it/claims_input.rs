@@ -2,7 +2,8 @@
 
 use rooflint::claims::{ClaimError, Library, parse};
 
-const HEADER: &str = "[document]\nid = \"mine\"\ntitle = \"t\"\nsource = \"s\"\nspeaker = \"p\"\nas_of = \"now\"\nabout = \"a\"\n";
+const HEADER: &str =
+    "[document]\nid = \"mine\"\ntitle = \"t\"\nsource = \"s\"\nspeaker = \"p\"\nas_of = \"now\"\nabout = \"a\"\n";
 
 /// A sound claim, from line 8 on.
 const CLAIM: &str = r#"[[claim]]
@@ -100,12 +101,28 @@ fn references_must_exist() {
     says(&spoiled(from, "{ claim = \"g4.params\", part = \"half\" }"), 19, &["`g4.params` has no such part", "total"]);
     says(&spoiled(from, "{ found = \"g4.layers\" }"), 19, &["nothing recomputes `layers`", "`claim`"]);
     says(&spoiled(from, "{ claim = \"g4.capacity\", part = \"gain\" }"), 19, &["states no `gain`", "`found`"]);
-    says(&spoiled(from, "{ gpu = \"a100\", quantity = \"memory_bandwidth\" }"), 19, &["unknown GPU `a100`", "a100_sxm_40gb", "any"]);
-    says(&spoiled(from, "{ gpu = \"any\", quantity = \"bandwidth\" }"), 19, &["unknown quantity `bandwidth`", "memory_bandwidth"]);
-    says(&spoiled(from, "{ model = \"gpt-5\", quantity = \"layers\" }"), 19, &["unknown model `gpt-5`", "gpt-3-175b"]);
-    says(&spoiled(from, "{ model = \"gpt-3-175b\", quantity = \"depth\" }"), 19, &["unknown quantity `depth`", "layers"]);
+    says(
+        &spoiled(from, "{ gpu = \"a100\", quantity = \"memory_bandwidth\" }"),
+        19,
+        &["unknown GPU `a100`", "a100_sxm_40gb", "any"],
+    );
+    says(
+        &spoiled(from, "{ gpu = \"any\", quantity = \"bandwidth\" }"),
+        19,
+        &["unknown quantity `bandwidth`", "memory_bandwidth"],
+    );
+    says(&spoiled(from, "{ model = \"gpt-5\", quantity = \"layers\" }"), 19, &["unknown model `gpt-5`", "gpt_3_175b"]);
+    says(
+        &spoiled(from, "{ model = \"gpt_3_175b\", quantity = \"depth\" }"),
+        19,
+        &["unknown quantity `depth`", "layers"],
+    );
     says(&spoiled("says =", "compares = [\"x.nothing\"]\nsays ="), 9, &["no claim `x.nothing`"]);
-    says(&spoiled("formula = \"quotient\"", "formula = \"quotient\"\nuse = [\"gpt4\"]"), 19, &["no set of inputs `gpt4`"]);
+    says(
+        &spoiled("formula = \"quotient\"", "formula = \"quotient\"\nuse = [\"gpt4\"]"),
+        19,
+        &["no set of inputs `gpt4`"],
+    );
     let own = "{ found = \"my.claim\" }";
     says(&spoiled(from, own), 14, &["`ratio` leads back to itself"]);
 }
@@ -129,7 +146,11 @@ fn numbers_must_be_usable() {
 fn claims_must_be_whole() {
     says(&spoiled("lines = [3]\n", ""), 8, &["give the `lines`", "`compares`"]);
     says(&spoiled("formula = \"quotient\"\n", ""), 14, &["has no `formula`"]);
-    says(&spoiled("set = { denominator = { assumed = 1, unit = \"GPUs\", why = \"a test\" } }", "set = {}"), 24, &["must `set` something"]);
+    says(
+        &spoiled("set = { denominator = { assumed = 1, unit = \"GPUs\", why = \"a test\" } }", "set = {}"),
+        24,
+        &["must `set` something"],
+    );
     let bare = CLAIM.split("\n[[claim.part]]").next().unwrap();
     says(&read(bare).unwrap_err().to_string(), 8, &["nothing to judge", "check = \"context\""]);
     says(&read("[[claim]\n").unwrap_err().to_string(), 8, &[]);
@@ -140,7 +161,8 @@ fn claims_must_be_whole() {
 /// Inputs that a formula cannot work with are a reason, not a crash.
 #[test]
 fn a_formula_that_cannot_answer_says_why() {
-    let text = CLAIM.replace("\"quotient\"", "\"difference\"").replace("numerator", "part").replace("denominator", "whole");
+    let text =
+        CLAIM.replace("\"quotient\"", "\"difference\"").replace("numerator", "part").replace("denominator", "whole");
     let library = read(&text).unwrap();
     let judgements = library.judge(&rooflint::claims::Evidence::default());
     let verdict = &judgements.last().unwrap().verdict;

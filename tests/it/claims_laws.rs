@@ -187,7 +187,9 @@ fn measured_shapes_make_their_claims_testable() {
     let judgements = judge(&evidence);
     let untested = judgements.iter().filter(|judgement| matches!(judgement.verdict, Verdict::NotTestable { .. }));
     assert_eq!(untested.count(), 0);
-    assert!(matches!(one(&judgements, "g4.overhead").verdict, Verdict::Diverges { factor } if (factor - 1.538).abs() < 0.01));
+    assert!(
+        matches!(one(&judgements, "g4.overhead").verdict, Verdict::Diverges { factor } if (factor - 1.538).abs() < 0.01)
+    );
     for id in ["g4.prefill-parallel", "bm.fusion", "bm.quant-speed", "g4.batch1-bound", "g4.moe-imbalance"] {
         assert_eq!(one(&judgements, id).verdict, Verdict::Holds, "{id}");
     }
