@@ -357,6 +357,11 @@ fn what_is_wrong_is_named() {
         assert!(Figure::between(value, low, high).is_err());
     }
     assert!(Figure::exact(f64::INFINITY).is_err());
+    for value in [0.0, -2.0, f64::NAN, f64::INFINITY] {
+        let error = Figure::stated("the price of a GPU-hour", value).unwrap_err().to_string();
+        assert_eq!(error, format!("the price of a GPU-hour is {value}; it must be a number above zero"));
+    }
+    assert_eq!(Figure::stated("batch", 3.0), Figure::exact(3.0));
     let stages = Deployment { layout: Layout::new(1, 121).unwrap(), ..d };
     assert!(matches!(stages.room(exact(40e9)), Err(CostError::Model(ModelError::Number { value: 121, .. }))));
     let crowded = Deployment { weights: Weights::mixture(1e9, 2, 3, 1e9), ..d };
