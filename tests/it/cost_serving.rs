@@ -375,6 +375,12 @@ fn expert_ranks_and_one_pass() {
     let served = serving::decode(&d, Load::new(exact(256.0), exact(0.0))).unwrap();
     reads("stage", served.stage_time_s, (55e9 + 111e9) / 3.35e12, 1e-6);
     reads("throughput", served.throughput_tok_s, 256.0 * 3.35e12 / 166e9, 1.0);
+    // Each rank keeps and reads the cache of its own sixteenth of the sequences.
+    let room = d.room(exact(192e9)).unwrap();
+    assert!((room.tokens.value() - 16.0 * room.free_b.value() / d.kv.bytes_per_token()).abs() < 1e-3);
+    let long = serving::decode(&d, Load::new(exact(256.0), exact(1000.0))).unwrap();
+    let kv = long.stage_time_s.value() - served.stage_time_s.value();
+    assert!((kv * 3.35e12 / (16.0 * 1000.0 * d.kv.bytes_per_token()) - 1.0).abs() < 1e-9);
     // A pipeline of 16 gives each stage 256 of 4096 sequences; all in one pass leave fifteen stages idle.
     let d = leak(A100_40, 2.0, 16, 1);
     let split = serving::decode(&d, Load::new(exact(4096.0), exact(0.0))).unwrap();
