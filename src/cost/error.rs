@@ -24,6 +24,14 @@ pub enum CostError {
         /// Which.
         what: &'static str,
     },
+    /// A stated number that must be more than zero, and is not, or is no number.
+    #[error("{what} is {value}; it must be a number above zero")]
+    NotPositive {
+        /// Which.
+        what: &'static str,
+        /// What was stated.
+        value: f64,
+    },
     /// A share or probability above 1.
     #[error("{what} is {value}; it must not be above 1")]
     AboveOne {

@@ -27,6 +27,15 @@ impl Figure {
         Self::between(value, value, value)
     }
 
+    /// An exact figure that somebody states and that must be more than zero: a price, a batch, a number of GPUs.
+    ///
+    /// # Errors
+    /// [`CostError::NotPositive`], naming it.
+    pub fn stated(what: &'static str, value: f64) -> Result<Self, CostError> {
+        let positive = value.is_finite() && value > 0.0;
+        if positive { Self::exact(value) } else { Err(CostError::NotPositive { what, value }) }
+    }
+
     /// A figure with its interval.
     ///
     /// # Errors

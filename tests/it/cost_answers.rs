@@ -1,7 +1,7 @@
 //! Whole answers for models and GPUs of the catalogues.
 
 use rooflint::cost::answer::{
-    self, Accelerator, Capacity, DemandQuestion, MemoryQuestion, ServeQuestion, TrainQuestion,
+    self, Accelerator, Capacity, DemandQuestion, MemoryQuestion, ServeQuestion, TrainQuestion, WeightFormat,
 };
 use rooflint::cost::memory::Zero;
 use rooflint::cost::moe::Routing;
@@ -69,6 +69,9 @@ fn training() {
     assert!(matches!(error, CostError::DoesNotFit { what: "training state", .. }), "{error}");
     let odd = TrainQuestion { layout: Layout::new(3, 1).unwrap(), ..llama_training() };
     assert!(matches!(answer::train(&odd), Err(CostError::Model(ModelError::Indivisible { .. }))));
+    let few = TrainQuestion { gpus: exact(4.0), ..llama_training() };
+    let error = answer::train(&few).unwrap_err().to_string();
+    assert_eq!(error, "GPUs of one replica is 8, and must be at most the 4 GPUs there are");
     let free = TrainQuestion { price_usd_h: exact(0.0), ..llama_training() };
     assert!(matches!(answer::train(&free), Err(CostError::Zero { what: "the price of a GPU-hour" })));
     let perfect = TrainQuestion { mfu: exact(1.01), ..llama_training() };
@@ -182,4 +185,14 @@ fn a_rate_the_datasheet_lacks_is_named() {
     assert!(error.contains("A100 SXM 80 GB") && error.contains("fp8") && error.contains("bf16"), "{error}");
     let reported = Accelerator::datasheet(&a100, Rate::F16, Capacity::Reported).unwrap();
     assert_eq!(reported.capacity_b, Figure::exact(85_899_345_920.0).unwrap());
+}
+
+#[test]
+fn four_bits_shrink_by_less_than_four() {
+    let bytes = |name| WeightFormat::named(name).unwrap().bytes_per_parameter;
+    reads("c20.int4-size", exact(bytes("f16") / bytes("i4")), 3.88, 0.01);
+    assert_eq!(WeightFormat::named("f12"), None);
+    for format in WeightFormat::ALL {
+        assert_eq!(WeightFormat::named(format.name), Some(format));
+    }
 }

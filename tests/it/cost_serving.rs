@@ -357,6 +357,11 @@ fn what_is_wrong_is_named() {
         assert!(Figure::between(value, low, high).is_err());
     }
     assert!(Figure::exact(f64::INFINITY).is_err());
+    for value in [0.0, -2.0, f64::NAN, f64::INFINITY] {
+        let error = Figure::stated("the price of a GPU-hour", value).unwrap_err().to_string();
+        assert_eq!(error, format!("the price of a GPU-hour is {value}; it must be a number above zero"));
+    }
+    assert_eq!(Figure::stated("batch", 3.0), Figure::exact(3.0));
     let stages = Deployment { layout: Layout::new(1, 121).unwrap(), ..d };
     assert!(matches!(stages.room(exact(40e9)), Err(CostError::Model(ModelError::Number { value: 121, .. }))));
     let crowded = Deployment { weights: Weights::mixture(1e9, 2, 3, 1e9), ..d };
@@ -370,6 +375,12 @@ fn expert_ranks_and_one_pass() {
     let served = serving::decode(&d, Load::new(exact(256.0), exact(0.0))).unwrap();
     reads("stage", served.stage_time_s, (55e9 + 111e9) / 3.35e12, 1e-6);
     reads("throughput", served.throughput_tok_s, 256.0 * 3.35e12 / 166e9, 1.0);
+    // Each rank keeps and reads the cache of its own sixteenth of the sequences.
+    let room = d.room(exact(192e9)).unwrap();
+    assert!((room.tokens.value() - 16.0 * room.free_b.value() / d.kv.bytes_per_token()).abs() < 1e-3);
+    let long = serving::decode(&d, Load::new(exact(256.0), exact(1000.0))).unwrap();
+    let kv = long.stage_time_s.value() - served.stage_time_s.value();
+    assert!((kv * 3.35e12 / (16.0 * 1000.0 * d.kv.bytes_per_token()) - 1.0).abs() < 1e-9);
     // A pipeline of 16 gives each stage 256 of 4096 sequences; all in one pass leave fifteen stages idle.
     let d = leak(A100_40, 2.0, 16, 1);
     let split = serving::decode(&d, Load::new(exact(4096.0), exact(0.0))).unwrap();

@@ -125,6 +125,24 @@ fn ranks_share_all_work() {
 }
 
 #[test]
+fn a_tied_head_is_a_copy_where_stages_part_it_from_the_embedding() {
+    let bloom = model("bloom_176b");
+    let table = 250_880.0 * 14_336.0;
+    let rest = bloom.parameters() as f64 - table - 4.0 * 14_336.0;
+    // Embedding and its norm on one stage, final norm and the copied head on the other: both as large.
+    let half = bloom.rank_parameters(Layout::new(1, 2).unwrap()).unwrap();
+    assert_eq!(half, rest / 2.0 + table + 2.0 * 14_336.0);
+    // Without a norm or positions beside the embedding, the last stage is the fuller.
+    let tiny = llm::parse_toml(TINY, "my.toml").unwrap().remove(0);
+    let layer = (tiny.parameters() - 100 * 64 - 64) / 2;
+    let last = tiny.rank_parameters(Layout::new(1, 2).unwrap()).unwrap();
+    assert_eq!(last, (layer + 100 * 64 + 64) as f64);
+    // A step reads the table as the head's weights, owned or not, and one row of it as an embedding.
+    let read = |layout| bloom.step(&decode(1, 0), layout, FP16).unwrap().weights_b();
+    assert_eq!(read(ONE), 2.0 * (bloom.parameters() as f64 + 14_336.0));
+}
+
+#[test]
 fn expert_ranks_share_experts_only() {
     let mixtral = model("mixtral-8x7b");
     let step = Step { experts_read: 8.0, ..decode(64, 100) };

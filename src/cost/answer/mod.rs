@@ -60,3 +60,31 @@ impl Accelerator {
         })
     }
 }
+
+/// How weights are stored, and which of a GPU's peaks then works on them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct WeightFormat {
+    /// What a user types: `fp8`.
+    pub name: &'static str,
+    /// Bytes of one parameter, scales included.
+    pub bytes_per_parameter: f64,
+    /// The peak.
+    pub rate: Rate,
+}
+
+impl WeightFormat {
+    /// Every format, widest first. `i4` has an FP16 scale for every 128 weights and is widened to FP16 to multiply.
+    pub const ALL: [Self; 6] = [
+        Self { name: "f32", bytes_per_parameter: 4.0, rate: Rate::F32 },
+        Self { name: "f16", bytes_per_parameter: 2.0, rate: Rate::F16 },
+        Self { name: "bf16", bytes_per_parameter: 2.0, rate: Rate::Bf16 },
+        Self { name: "fp8", bytes_per_parameter: 1.0, rate: Rate::Fp8 },
+        Self { name: "i8", bytes_per_parameter: 1.0, rate: Rate::I8 },
+        Self { name: "i4", bytes_per_parameter: 4.125 / 8.0, rate: Rate::F16 },
+    ];
+
+    /// The format of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name == name)
+    }
+}

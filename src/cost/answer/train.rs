@@ -7,7 +7,7 @@ use crate::cost::figure::corner;
 use crate::cost::memory::{MIXED_ADAM, State, Zero, fits, training_state};
 use crate::cost::scaling::CHINCHILLA_TOKENS_PER_PARAMETER;
 use crate::cost::{CostError, Figure, communication, money, pipeline, scaling, training};
-use crate::llm::{Layout, Model};
+use crate::llm::{Layout, Model, ModelError};
 
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +81,10 @@ pub struct TrainAnswer {
 pub fn train(question: &TrainQuestion) -> Result<TrainAnswer, CostError> {
     let TrainQuestion { model, accelerator, gpus, tokens, layout, .. } = question;
     model.check(*layout)?;
+    if gpus.low() < f64::from(layout.gpus()) {
+        let must = format!("at most the {} GPUs there are", gpus.low());
+        return Err(ModelError::Number { what: "GPUs of one replica", value: layout.gpus().into(), must }.into());
+    }
     let weights = model.weights();
     let (parameters, active) = (Figure::exact(weights.total())?, Figure::exact(weights.active())?);
     let flop = training::flop(active, *tokens)?;
