@@ -5,10 +5,14 @@
 //! records into figures, [`report`] and [`export`] show them. [`cli`] alone prints and exits.
 //! `docs/ARCHITECTURE.md` says where a thing lives and which absences are invariants.
 
+pub mod claims;
 pub mod cli;
+pub mod cost;
 pub mod device;
 pub mod export;
 pub mod fit;
+pub mod hardware;
+pub mod llm;
 pub mod measure;
 pub mod record;
 pub mod report;

@@ -1,17 +1,39 @@
 //! The one integration crate: one module per part of the product.
 
+/// Claims: the documents' data, figures, verdicts, findings.
+mod claims;
+/// Claims: mistakes in claim files.
+mod claims_input;
+/// Claims: laws of the judge.
+mod claims_laws;
 /// The command line as a user meets it: output, messages, exit codes, files.
 mod cli;
 /// What every backend must do: one list, run on each that is present.
 mod conformance;
+/// Whole answers: train, serve, memory, demand.
+mod cost_answers;
+/// Prices, demand and scaling laws.
+mod cost_money;
+/// Laws of every cost: monotone, linear, bounded.
+mod cost_properties;
+/// The cost of serving: memory, decode, experts, speculation.
+mod cost_serving;
+/// The cost of training: operations, memory, pipeline, communication.
+mod cost_training;
 /// The CPU backend.
 mod cpu;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.
 mod faults;
+/// Figures shared by the tests of costs.
+mod figures;
 /// Records to ceilings, ridge points and the working-set check.
 mod fit;
+/// Datasheets: consistency with their clocks, identification, prices.
+mod hardware;
+/// Models: parameter counts, counts of a step, layouts, files.
+mod llm;
 /// Plots: legible labels, colours that follow the theme, images with something on them.
 mod plots;
 /// What a report says, and that no run file can make it do anything else.

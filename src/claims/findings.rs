@@ -1,0 +1,407 @@
+//! What surprises most, in a sentence each, and only where the judgements at hand bear it out.
+//!
+//! A finding is a condition on judgements and a sentence made of their numbers: better evidence changes the
+//! numbers, and may silence it.
+
+use std::cell::Cell;
+
+use super::claim::Bound;
+use super::evidence::Rank;
+use super::judge::GIB_LABEL;
+use super::judgement::{Found, Judgement, Movement, PartJudgement};
+use super::unit::number;
+use super::verdict::{Verdict, show_factor};
+
+/// A finding in one sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Its name, for links.
+    pub id: &'static str,
+    /// The sentence.
+    pub sentence: String,
+    /// The claims it rests on.
+    pub claims: &'static [&'static str],
+    /// The weakest evidence of a GPU among them; `None` where arithmetic suffices.
+    pub evidence: Option<Rank>,
+}
+
+/// A finding's condition and sentence.
+struct Rule {
+    id: &'static str,
+    claims: &'static [&'static str],
+    /// The sentence, or `None` where the judgements do not bear it out.
+    say: fn(&View<'_>) -> Option<String>,
+}
+
+/// The most surprising first.
+static RULES: &[Rule] = &[
+    Rule { id: "cheap_or_fast", claims: &["x.speed-vs-cost", "g4.read-speed"], say: cheap_or_fast },
+    Rule { id: "costs_add_up", claims: &["g4.cost-a100", "g4.cost-h100", "g4.h100-gain"], say: costs_add_up },
+    Rule { id: "layout_does_not_fit", claims: &["g4.train-fit"], say: layout_does_not_fit },
+    Rule {
+        id: "low_is_the_pipeline",
+        claims: &["g4.bubble", "g4.mfu-ceiling", "bm.llama-mfu"],
+        say: low_is_the_pipeline,
+    },
+    Rule { id: "long_context_runs", claims: &["g4.32k-fit", "x.batch-vs-memory"], say: long_context_runs },
+    Rule { id: "drafts_on_experts", claims: &["g4.spec-moe"], say: drafts_on_experts },
+    Rule { id: "price_is_no_size", claims: &["c20.price", "x.size-vs-price", "c20.size"], say: price_is_no_size },
+    Rule {
+        id: "fleet_by_training",
+        claims: &["gs.decode-util", "gs.trendforce", "x.users-vs-util", "x.price-vs-fleet"],
+        say: fleet_by_training,
+    },
+    Rule { id: "thousandfold_slip", claims: &["g4.forward-flop", "g4.h100-rate", "x.mfu"], say: thousandfold_slip },
+    Rule { id: "faster_than_reading", claims: &["g4.read-speed", "bm.local", "g4.iphone"], say: faster_than_reading },
+    Rule { id: "capacity_counts", claims: &["g4.capacity"], say: capacity_counts },
+    Rule { id: "one_conversation", claims: &["gs.idle-room", "gs.serve-gpus"], say: one_conversation },
+    Rule { id: "one_sentence_two_sizes", claims: &["g4.node-params", "g4.gpu-bytes"], say: one_sentence_two_sizes },
+    Rule { id: "high_is_a_tenth", claims: &["g4.cost-utilisation"], say: high_is_a_tenth },
+    Rule { id: "rule_not_followed", claims: &["x.kaplan"], say: rule_not_followed },
+    Rule { id: "days_for_the_money", claims: &["g4.train-cost"], say: days_for_the_money },
+];
+
+/// The findings that the judgements bear out, the most surprising first.
+pub fn findings(judgements: &[Judgement]) -> Vec<Finding> {
+    let borne_out = RULES.iter().filter_map(|rule| {
+        let view = View { judgements, evidence: Cell::new(None) };
+        let sentence = (rule.say)(&view)?;
+        Some(Finding { id: rule.id, sentence, claims: rule.claims, evidence: view.evidence.get() })
+    });
+    borne_out.collect()
+}
+
+/// Judgements by name. Every look-up of what is not there silences the finding that asks, and every figure looked
+/// up counts its evidence.
+struct View<'a> {
+    judgements: &'a [Judgement],
+    evidence: Cell<Option<Rank>>,
+}
+
+impl<'a> View<'a> {
+    fn claim(&self, id: &str) -> Option<&'a Judgement> {
+        self.judgements.iter().find(|judgement| judgement.claim.id == id)
+    }
+
+    fn figure(&self, part: &PartJudgement) -> Option<Found> {
+        self.evidence.set(self.evidence.get().max(part.evidence()));
+        part.found
+    }
+
+    fn found(&self, id: &str, part: &str) -> Option<Found> {
+        self.figure(self.claim(id)?.part(part)?)
+    }
+
+    fn value(&self, id: &str, part: &str) -> Option<f64> {
+        Some(self.found(id, part)?.value)
+    }
+
+    fn claimed(&self, id: &str, part: &str) -> Option<f64> {
+        Some(self.claim(id)?.part(part)?.claimed?.middle())
+    }
+
+    /// What is claimed, in its unit: `32 to 36 %`.
+    fn says(&self, id: &str, part: &str) -> Option<String> {
+        let part = self.claim(id)?.part(part)?;
+        let bound = match part.claimed? {
+            Bound::AtLeast(value) | Bound::AtMost(value) => Bound::Value(value),
+            bound => bound,
+        };
+        Some(bound.show(part.unit))
+    }
+
+    fn movement(&self, id: &str, label: &str) -> Option<&'a Movement> {
+        self.claim(id)?.movement(label)
+    }
+
+    fn moved(&self, id: &str, label: &str, part: &str) -> Option<f64> {
+        let movement = self.movement(id, label)?;
+        Some(self.figure(movement.parts.iter().find(|other| other.name == part)?)?.value)
+    }
+
+    fn holds(&self, id: &str) -> Option<()> {
+        matches!(self.claim(id)?.verdict, Verdict::Holds).then_some(())
+    }
+
+    fn factor(&self, id: &str) -> Option<f64> {
+        match self.claim(id)?.verdict {
+            Verdict::Diverges { factor } => Some(factor),
+            _ => None,
+        }
+    }
+}
+
+/// Three significant digits, for prose.
+fn about(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let step = 10_f64.powi(value.abs().log10().floor() as i32 - 2);
+    number((value / step).round() * step)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn cheap_or_fast(view: &View<'_>) -> Option<String> {
+    let id = "x.speed-vs-cost";
+    let (slow, fast) = (view.value(id, "rate")?, view.moved(id, "H100s in FP8", "rate")?);
+    let (asked, alone) = (view.claimed(id, "rate")?, view.value(id, "alone")?);
+    (slow.max(fast) < asked).then(|| {
+        let single = match alone < asked {
+            true => format!("; on those A100s even a single user would get at most {}", about(alone)),
+            false => String::new(),
+        };
+        format!(
+            "Cheap or fast, not both: at the quoted serving costs each user of the leaked GPT-4 gets at most {} \
+             tokens/s (40 GB A100s, FP16) to {} (H100s, FP8), where the same article asks for {}{single}.",
+            about(slow),
+            about(fast),
+            number(asked)
+        )
+    })
+}
+
+fn costs_add_up(view: &View<'_>) -> Option<String> {
+    let fitted = "5.7k tokens of average context";
+    let (a100, h100) = (view.movement("g4.cost-a100", fitted)?, view.movement("g4.cost-h100", fitted)?);
+    let both = [a100, h100].iter().all(|movement| matches!(movement.verdict, Verdict::Holds));
+    view.holds("g4.h100-gain")?;
+    let (low, high) =
+        (view.value("g4.cost-a100", "context_that_gives_it")?, view.value("g4.cost-h100", "context_that_gives_it")?);
+    both.then_some(())?;
+    Some(format!(
+        "Both leaked serving costs add up: one-byte weights, one KV head, full memory and one fitted number, an average \
+         context ({} tokens for one, {} for the other), give {} and {} USD per 1000 tokens where {} and {} are quoted, \
+         and the {}-fold gain of an H100 comes out at {} with nothing fitted.",
+        about(low),
+        about(high),
+        about(view.moved("g4.cost-a100", fitted, "cost")? * 1e3),
+        about(view.moved("g4.cost-h100", fitted, "cost")? * 1e3),
+        number(view.claimed("g4.cost-a100", "cost")? * 1e3),
+        number(view.claimed("g4.cost-h100", "cost")? * 1e3),
+        number(view.claimed("g4.h100-gain", "gain")?),
+        about(view.value("g4.h100-gain", "gain")?)
+    ))
+}
+
+fn layout_does_not_fit(view: &View<'_>) -> Option<String> {
+    let id = "g4.train-fit";
+    view.factor(id)?;
+    let (needs, has) = (view.value(id, "state")?, view.claimed(id, "state")?);
+    let sharded = view.claim(id)?.movements.iter().find(|movement| matches!(movement.verdict, Verdict::Holds));
+    let otherwise = sharded.and_then(|movement| movement.found("state")).map_or_else(String::new, |found| {
+        format!("; with gradients sharded as well it is {} GB", about(found.value / 1e9))
+    });
+    Some(format!(
+        "The training layout does not fit its {} GB GPUs: weights, gradients and optimizer take {} GB of each under ZeRO \
+         stage 1, before any activation{otherwise}.",
+        number(has / 1e9),
+        about(needs / 1e9)
+    ))
+}
+
+fn low_is_the_pipeline(view: &View<'_>) -> Option<String> {
+    view.holds("g4.bubble")?;
+    let (idle, batches) = (view.value("g4.bubble", "idle")?, view.value("g4.bubble", "micro_batches")?);
+    let (busy, llama) = (view.found("g4.mfu-ceiling", "without_bubble")?, view.value("bm.llama-mfu", "utilisation")?);
+    let stages = view.says("g4.train-parallel", "pipeline")?;
+    (busy.low <= llama && llama <= busy.high).then(|| {
+        format!(
+            "The “extremely low” utilisation is mostly the pipeline: the article's own batch leaves {} micro-batches for {}, \
+             which idle {} of every step (one sequence per micro-batch, not interleaved); without that it is {:.1} to {}, \
+             and LLaMA's was {}.",
+            about(batches),
+            stages,
+            percent(idle),
+            busy.low * 100.0,
+            percent(busy.high),
+            percent(llama)
+        )
+    })
+}
+
+fn long_context_runs(view: &View<'_>) -> Option<String> {
+    view.factor("g4.32k-fit")?;
+    view.factor("x.batch-vs-memory")?;
+    let (long, short) = (view.value("g4.32k-fit", "sequences")?, view.value("x.batch-vs-memory", "sequences")?);
+    let short_int8 = view.moved("x.batch-vs-memory", "int8 weights", "sequences")?;
+    Some(format!(
+        "32k context “certainly cannot run” on 40 GB A100s, yet {:.0} such sequences fit, while the batch of {} that the \
+         article takes as usual does not fit at 8k: {:.0} do, or {:.0} with int8 weights.",
+        long.floor(),
+        number(view.claimed("x.batch-vs-memory", "sequences")?),
+        short.floor(),
+        short_int8.floor()
+    ))
+}
+
+fn drafts_on_experts(view: &View<'_>) -> Option<String> {
+    let id = "g4.spec-moe";
+    let (one, many, bytes) = (view.value(id, "at_1")?, view.value(id, "at_32")?, view.value(id, "bytes_at_1")?);
+    let until = view.value(id, "until")?;
+    (one < 1.0 && many > 1.0).then(|| {
+        format!(
+            "Speculative decoding gains nothing at batch 1 on this mixture of experts: five tokens wake {} times the \
+             weights, for {} times the speed by bytes and under uniform routing; it pays {} times at batch 32, and up to \
+             about {}.",
+            about(bytes),
+            about(one),
+            about(many),
+            about(until)
+        )
+    })
+}
+
+fn price_is_no_size(view: &View<'_>) -> Option<String> {
+    let id = "c20.price";
+    let (share, context) = (view.moved(id, "175e9 parameters", "utilisation")?, view.value(id, "context_175")?);
+    (share < 1.0 && context >= 1.0).then(|| {
+        format!(
+            "0.002 USD per 1000 tokens does not prove 20e9 parameters: 175e9 break even at {} of the A100's peak and, \
+             generating on eight of them, up to {} tokens of average context; the paper behind the figure was withdrawn.",
+            percent(share),
+            about(context)
+        )
+    })
+}
+
+fn fleet_by_training(view: &View<'_>) -> Option<String> {
+    let shorter = "1333 tokens of average context";
+    let taken = view.claimed("gs.decode-util", "utilisation")?;
+    let (low, high) =
+        (view.value("gs.decode-util", "utilisation")?, view.moved("gs.decode-util", shorter, "utilisation")?);
+    let (most, least) = (view.value("gs.trendforce", "gpus")?, view.moved("gs.trendforce", shorter, "gpus")?);
+    let quoted = view.claimed("gs.trendforce", "gpus")?;
+    let (derived, dearer) = (view.claimed("x.users-vs-util", "gpus")?, view.factor("x.price-vs-fleet")?);
+    let (over_fleet, rented) = (view.value("gs.trendforce", "over_fleet")?, number(view.claimed("gs.rent", "gpus")?));
+    (high < taken && least > derived).then(|| {
+        format!(
+            "{} GPUs for ChatGPT rest on a training utilisation: generating text reaches {:.1} to {} of the peak, not {}, so \
+             {} to {} GPUs if its tokens are generated; the “absurd” {} is then {} to {} times too high, not {}, and the {} \
+             rented cost {} times the API's price per token.",
+            number(derived),
+            low * 100.0,
+            percent(high),
+            percent(taken),
+            about(least),
+            about(most),
+            number(quoted),
+            about(quoted / most),
+            about(quoted / least),
+            about(over_fleet),
+            rented,
+            show_factor(dearer)
+        )
+    })
+}
+
+fn thousandfold_slip(view: &View<'_>) -> Option<String> {
+    let factor = view.factor("g4.forward-flop")?;
+    let (claimed, found) = (view.claimed("g4.forward-flop", "forward")?, view.value("g4.forward-flop", "forward")?);
+    (900.0..1100.0).contains(&factor).then_some(())?;
+    let projection = match (view.factor("x.mfu"), view.value("g4.h100-rate", "utilisation")) {
+        (Some(_), Some(share)) => format!(
+            "; and {} on {} H100s ask for {} of their BF16 peak, more than any run in the four documents",
+            view.says("g4.h100-train", "days")?,
+            number(view.claimed("g4.h100-train", "gpus")?),
+            percent(share)
+        ),
+        _ => String::new(),
+    };
+    Some(format!(
+        "{} TFLOP per token are {} GFLOP, a slip of {} that has been copied ever since{projection}.",
+        number(claimed / 1e12),
+        about(found / 1e9),
+        show_factor(factor)
+    ))
+}
+
+fn faster_than_reading(view: &View<'_>) -> Option<String> {
+    let (times, asked) = (view.value("g4.read-speed", "times_reading")?, view.claimed("g4.read-speed", "rate")?);
+    (times >= 2.0).then_some(())?;
+    let phone = view.holds("bm.local").and_then(|()| view.value("bm.local", "rate")).map_or_else(String::new, |rate| {
+        format!(
+            "; at reading speed a phone carries LLaMA-7B in 4 bits ({} tokens/s at most), which the leak rules out",
+            about(rate)
+        )
+    });
+    Some(format!("{} tokens/s are {} times the speed at which adults read{phone}.", number(asked), about(times)))
+}
+
+fn capacity_counts(view: &View<'_>) -> Option<String> {
+    view.factor("g4.capacity")?;
+    Some(format!(
+        "80 GB in place of 40 GB serve {} times the tokens for {} times the bandwidth, though capacity is said not to be the \
+         bottleneck.",
+        about(view.value("g4.capacity", "gain")?),
+        about(view.value("g4.capacity", "bandwidth_gain")?)
+    ))
+}
+
+fn one_conversation(view: &View<'_>) -> Option<String> {
+    let tokens = view.value("gs.idle-room", "tokens")?;
+    let (gpus, in_gib) = (view.claimed("gs.serve-gpus", "gpus")?, view.moved("gs.idle-room", GIB_LABEL, "tokens")?);
+    let conversation = view.claimed("gs.idle-room", "tokens")?;
+    (tokens < 2.0 * conversation).then(|| {
+        format!(
+            "{} A100s that hold GPT-3 in FP32 have room beside it for {} tokens, one conversation ({} tokens if their GB are \
+             GiB).",
+            number(gpus),
+            number(tokens.floor()),
+            number(in_gib.floor())
+        )
+    })
+}
+
+fn one_sentence_two_sizes(view: &View<'_>) -> Option<String> {
+    let factor = view.factor("g4.node-params")?;
+    let bytes = view.value("g4.node-params", "fp16_in_gb")?;
+    (bytes > view.claimed("g4.gpu-bytes", "fp16")?).then(|| {
+        format!(
+            "One sentence gives a node {} ({} times its share) and each of its eight GPUs less than {}; in FP16 those \
+             parameters are {} GB on each.",
+            view.says("g4.node-params", "per_node").unwrap_or_default(),
+            show_factor(factor),
+            view.says("g4.gpu-bytes", "fp16").unwrap_or_default(),
+            about(bytes / 1e9)
+        )
+    })
+}
+
+fn high_is_a_tenth(view: &View<'_>) -> Option<String> {
+    let share = view.value("g4.cost-utilisation", "a100")?;
+    let low = view.claim("g4.mfu")?.part("utilisation")?.claimed?;
+    let named = view.says("g4.mfu", "utilisation")?;
+    (share < low.ends().0).then(|| {
+        format!(
+            "The “fairly high” utilisation behind the serving cost is {} of the A100's peak; in training the same article calls \
+             {named} extremely low.",
+            percent(share)
+        )
+    })
+}
+
+fn rule_not_followed(view: &View<'_>) -> Option<String> {
+    let factor = view.factor("x.kaplan")?;
+    Some(format!(
+        "GPT-3 had {} tokens per parameter, {} times fewer than the {} called OpenAI's rule.",
+        about(view.value("x.kaplan", "tokens_per_parameter")?),
+        show_factor(factor),
+        number(view.claimed("c20.kaplan", "rule")?)
+    ))
+}
+
+fn days_for_the_money(view: &View<'_>) -> Option<String> {
+    let days = view.value("g4.train-cost", "days_needed")? / super::unit::DAY;
+    let stated = view.claim("g4.mfu")?.part("days")?.claimed?;
+    (days * super::unit::DAY > stated.ends().1).then_some(())?;
+    Some(format!(
+        "{} pay for {} days of {} A100s, not for {}.",
+        view.says("g4.train-cost", "cost")?,
+        about(days),
+        number(view.claimed("g4.mfu", "gpus")?),
+        view.says("g4.mfu", "days")?
+    ))
+}
