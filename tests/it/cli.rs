@@ -244,7 +244,7 @@ fn two_runs_of_one_device_are_refused() {
 #[test]
 fn the_cpu_runs_end_to_end() {
     let folder = folder();
-    let (code, out, err) = call(folder.path(), "run --bench launch,memory --axis size=1MiB --budget 20s --out here");
+    let (code, out, err) = call(folder.path(), "run --bench launch,memory --axis size=1MiB --out here");
     assert_eq!(code, 0, "{out}{err}");
     assert!(outcomes(&folder.path().join("here")).iter().all(|(_, outcome)| matches!(outcome, Outcome::Measured(_))));
 }
