@@ -5,7 +5,7 @@
 //! each repeat, the calling thread starts and joins the sleeping team each time, as an interactive
 //! caller would, and the cost of waking threads is part of the figure.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::pool::{Padded, Place, Pool};
@@ -95,7 +95,9 @@ struct Team<'a> {
     window: &'a Window,
     reports: Vec<Padded<Report>>,
     timings: Mutex<Vec<Timing>>,
-    deadline_passed: AtomicBool,
+    /// The repeat with which the window ends because its deadline passed; `usize::MAX` while it has not. A
+    /// number and no flag: the leader may be a repeat ahead of a worker that has yet to look.
+    last_repeat: AtomicUsize,
 }
 
 fn by_team(pool: &mut Pool, program: &Recorded, window: &Window) -> Result<Vec<Timing>, DeviceError> {
@@ -105,10 +107,10 @@ fn by_team(pool: &mut Pool, program: &Recorded, window: &Window) -> Result<Vec<T
         window,
         reports: (0..program.team).map(|_| blank()).collect(),
         timings: Mutex::new(Vec::with_capacity(window.samples as usize)),
-        deadline_passed: AtomicBool::new(false),
+        last_repeat: AtomicUsize::new(usize::MAX),
     };
     pool.run(program.team, &|place| team.samples(place))?;
-    if team.deadline_passed.load(Ordering::Relaxed) {
+    if team.deadline_passed() {
         return Err(DeviceError::Deadline(window.deadline));
     }
     Ok(team.timings.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -130,7 +132,7 @@ impl Team<'_> {
             let end = timer::now_ns();
             report.preempted.store(usage.idle_share().to_bits(), Ordering::Relaxed);
             place.barrier.wait();
-            if self.deadline_passed.load(Ordering::Relaxed) {
+            if self.deadline_passed() {
                 return;
             }
             if let Some(start) = start {
@@ -154,7 +156,7 @@ impl Team<'_> {
                 // buffers to nobody else while a program runs.
                 unsafe { self.program.run_step(number, step, place) };
                 if step + 1 == self.program.steps && place.index == 0 && watch.expired() {
-                    self.deadline_passed.store(true, Ordering::Relaxed);
+                    self.last_repeat.store(number, Ordering::Relaxed);
                 }
                 place.barrier.wait();
                 if let Some(slot) = steps.get_mut(step) {
@@ -163,10 +165,14 @@ impl Team<'_> {
                     last = now;
                 }
             }
-            if self.deadline_passed.load(Ordering::Relaxed) {
+            if self.last_repeat.load(Ordering::Relaxed) <= number {
                 return;
             }
         }
+    }
+
+    fn deadline_passed(&self) -> bool {
+        self.last_repeat.load(Ordering::Relaxed) != usize::MAX
     }
 
     fn timing(&self, elapsed: u64, steps: &[u64]) -> Timing {
