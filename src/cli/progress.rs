@@ -12,7 +12,7 @@ use crate::measure::plan::{Plan, Planned};
 use crate::measure::supervisor::Watch;
 use crate::record::{Outcome, Quantity, Record};
 use crate::summary::Summary;
-use crate::units::{Ratio, Seconds, with_prefix};
+use crate::units::{Seconds, with_prefix};
 
 /// The progress display that suits standard error.
 pub fn watch(plan: &Plan, todo: usize) -> Box<dyn Watch> {
@@ -103,7 +103,7 @@ fn rate(planned: &Planned, time: Seconds) -> Option<String> {
 fn line(record: &Record) -> String {
     let what = match (&record.outcome, Summary::of(record)) {
         (_, Some(summary)) => {
-            let width = Ratio::new(summary.half_width().get()).map_or(0.0, Ratio::get) * 100.0;
+            let width = summary.half_width().get() * 100.0;
             format!("{} ±{width:.1} %", summary.display_headline())
         }
         (Outcome::Skipped(reason), _) => format!("skipped: {reason}"),

@@ -165,7 +165,7 @@ fn forecast(plan: &Plan, settings: &Settings, arguments: &Arguments) -> String {
     let most = plan.cases.iter().map(|planned| planned.footprint).max().unwrap_or(ByteCount::ZERO);
     let cost = arguments.price.and_then(|price| price.scaled(time.get() / 3600.0));
     let cost = cost.map_or(String::new(), |cost| format!(", {cost}"));
-    format!("{table}\n{} cases, at most {time}{cost}, {most} of memory at a time\n", plan.cases.len())
+    format!("{table}\n{} cases, about {time}{cost}, {most} of memory at a time\n", plan.cases.len())
 }
 
 fn worker_command() -> Result<WorkerCommand, Failure> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches};
 
 use super::{Command, Exit, Failure, complain, print};
-use crate::export::FORMATS;
+use crate::export;
 use crate::store;
 
 pub const COMMAND: Command = Command {
@@ -24,10 +24,7 @@ struct Arguments {
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let Some(format) = FORMATS.iter().find(|format| format.id == arguments.format) else {
-        let known: Vec<_> = FORMATS.iter().map(|format| format.id).collect();
-        return Err(Failure::usage(format!("unknown format '{}'; known: {}", arguments.format, known.join(", "))));
-    };
+    let format = export::find(&arguments.format).map_err(Failure::usage)?;
     let loaded = store::load(&arguments.run).map_err(Failure::usage)?;
     loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
     print(&(format.render)(&loaded.run).map_err(Failure::usage)?)?;

@@ -118,7 +118,7 @@ fn takes(axis: &Axis) -> String {
 }
 
 impl Plan {
-    /// An upper estimate of the time the plan takes.
+    /// The time the plan is expected to take.
     pub fn estimate(&self, settings: &Settings) -> Seconds {
         self.cases.iter().map(|_| settings.estimate()).sum()
     }

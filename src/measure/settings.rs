@@ -53,7 +53,8 @@ impl Settings {
         }
     }
 
-    /// What a case is expected to take: an upper estimate, since most cases stop early.
+    /// What a case is expected to take. Most stop earlier; one whose single repeat is long, such as a large
+    /// matrix product, takes longer, since its race and warm-up need some repeats whatever they cost.
     pub fn estimate(&self) -> Seconds {
         let overhead = Seconds::new(OVERHEAD_S).unwrap_or(Seconds::ZERO);
         let warm = self.protocol.warm_up_min_s;
