@@ -1,5 +1,7 @@
 //! What the judge hands over: verdict, recomputed figures, origins of every input, and what moves the verdict.
 
+use std::collections::BTreeMap;
+
 use super::claim::{Bound, Claim, Origin, Role};
 use super::evidence::Rank;
 use super::formulas::{Formula, Step};
@@ -56,6 +58,11 @@ impl PartJudgement {
     /// The weakest evidence of a GPU that it rests on; `None` where it rests on none.
     pub fn evidence(&self) -> Option<Rank> {
         self.inputs.iter().filter_map(|input| input.rank).max()
+    }
+
+    /// Its inputs by name, each at its middle, in base units.
+    pub fn values(&self) -> BTreeMap<String, f64> {
+        self.inputs.iter().map(|input| (input.name.clone(), input.value)).collect()
     }
 }
 

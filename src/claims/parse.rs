@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::claim::{
     Alternative, Assumption, Basis, Bound, Check, Claim, Conflict, Document, HEDGED, Input, Origin, PLAIN, Part, Place,
@@ -170,6 +171,19 @@ pub fn parse(text: &str, file: &str) -> Result<ClaimFile, ClaimError> {
         let span = error.span().unwrap_or(0..0);
         reader.error(span, error.message().to_owned())
     })?;
+    let table = DeTable::parse(text).map_err(|error| reader.error(0..0, error.message().to_owned()))?;
+    let mut values: Vec<&Spanned<DeValue<'_>>> = table.get_ref().values().collect();
+    while let Some(value) = values.pop() {
+        match value.get_ref() {
+            DeValue::Table(table) => values.extend(table.values()),
+            DeValue::Array(array) => values.extend(array.iter()),
+            DeValue::String(text) if text.chars().any(|c| c.is_control() && c != '\n') => {
+                let message = "a text holds control characters, which a terminal would obey; leave them out".to_owned();
+                return Err(reader.error(value.span(), message));
+            }
+            _ => {}
+        }
+    }
     for (name, inputs) in raw.sets {
         let inputs = reader.inputs(inputs)?;
         reader.sets.insert(name, inputs);

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. Parse, wire, print, exit code; nothing else prints or exits.
 
+mod claims;
 mod completions;
 mod describe;
 mod devices;
@@ -35,6 +36,7 @@ static COMMANDS: &[Command] = &[
     describe::COMMAND,
     show::COMMAND,
     report::COMMAND,
+    claims::COMMAND,
     schema::COMMAND,
     completions::COMMAND,
     worker::COMMAND,
@@ -78,7 +80,10 @@ impl Failure {
 fn declare() -> clap::Command {
     let root = clap::Command::new("rooflint")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Measures what a device really achieves: memory bandwidth, arithmetic, matmul.")
+        .about(
+            "Measures what a device really achieves (memory bandwidth, arithmetic, matmul), and judges what articles \
+             claim of GPUs.",
+        )
         .after_help(
             "Start with 'rooflint run': it measures the CPU in under a minute and writes a report.\n\
              Exit codes: 0 fine, 1 a finding, 2 usage or input, 4 device absent or busy, 5 nothing measured, \

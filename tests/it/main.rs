@@ -6,6 +6,8 @@ mod claims;
 mod claims_input;
 /// Claims: laws of the judge.
 mod claims_laws;
+/// The claims as pages and commands.
+mod claims_pages;
 /// The command line as a user meets it: output, messages, exit codes, files.
 mod cli;
 /// What every backend must do: one list, run on each that is present.

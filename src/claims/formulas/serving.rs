@@ -1,5 +1,7 @@
 //! Serving: memory, cost, latency and utilisation of a model behind a pipeline of GPUs.
 
+use std::collections::BTreeMap;
+
 use super::{Formula, FormulaError, Spec, Work, formula, needs, takes};
 use crate::claims::unit::Kind;
 use crate::cost::memory::Room;
@@ -341,6 +343,17 @@ fn deployment(work: &Work<'_>) -> Result<Deployment, FormulaError> {
         attention_width: 0,
         overhead_s: Figure::exact(0.0)?,
     })
+}
+
+/// The deployment that the inputs of a serving formula describe, with the memory of one GPU: for the curve that runs
+/// through a recomputed point.
+///
+/// # Errors
+/// [`FormulaError::Missing`] for inputs of another formula.
+pub fn deployed(inputs: &BTreeMap<String, f64>) -> Result<(Deployment, Figure), FormulaError> {
+    let work = Work::new(inputs);
+    let usable = work.get("capacity")? - work.get("reserved")?;
+    Ok((deployment(&work)?, Figure::exact(usable)?))
 }
 
 /// As many sequences as fit.
