@@ -190,8 +190,14 @@ fn summary(judgement: &Judgement) -> String {
     let claimed = part.claimed.map(|bound| format!("claimed {}", bound.show(part.unit)));
     let found = part.found.map(|found| format!("recomputed {}", found.show(part.unit)));
     let numbers: Vec<_> = [claimed, found, part.show_distance()].into_iter().flatten().collect();
-    let why = judgement.verdict.why().map_or_else(String::new, |why| format!(". {why}"));
+    let why = judgement.verdict.why().map_or_else(String::new, |why| format!(". {}", sentence(why)));
     format!("{} ({}): {}{why}", judgement.verdict, part.about, numbers.join(", "))
+}
+
+/// With a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn derivation(part: &PartJudgement, library: &Library) -> Derivation {

@@ -311,7 +311,7 @@ fn thousandfold_slip(view: &View<'_>) -> Option<String> {
         _ => String::new(),
     };
     Some(format!(
-        "{} TFLOP per token are {} GFLOP, a slip of {} that has been copied ever since{projection}.",
+        "{} TFLOP per token are {} GFLOP, a slip of {}{projection}.",
         number(claimed / 1e12),
         about(found / 1e9),
         show_factor(factor)

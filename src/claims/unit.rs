@@ -182,11 +182,17 @@ impl Unit {
     }
 }
 
-/// A number as tables print it: four significant digits, and a power of ten where zeros would not be read.
+/// A number as tables print it: four significant digits, and a power of ten where zeros would not be read. Counts up
+/// to 10^15 have the powers of thousands that people speak of: `175e9`, `1.8e12`.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 || (1e-4..999_950.0).contains(&magnitude) {
         return digits(value);
+    }
+    if magnitude >= 1.0
+        && let Some(power) = [6, 9, 12].into_iter().find(|&power| magnitude / 10_f64.powi(power) < 999.95)
+    {
+        return format!("{}e{power}", digits(value / 10_f64.powi(power)));
     }
     let text = format!("{value:.3e}");
     match text.split_once('e') {

@@ -1,7 +1,7 @@
 //! Curves over a quantity, both axes logarithmic, with marked points and thresholds.
 
 use super::axis::{Axis, text_area, tick_label};
-use super::canvas::{Anchor, Area, Canvas, Shape};
+use super::canvas::{Anchor, Area, Canvas, FINE, Shape};
 use super::legend::{self, Entry, Mark as LegendMark};
 use super::theme::{Role, SERIES};
 use crate::report::ReportError;
@@ -30,12 +30,9 @@ pub(super) fn draw(data: &Curves) -> Result<Canvas, ReportError> {
             Some((x, y)) => format!("{}: {} at {}", curve.name, digits(*y), digits(x.round())),
             None => curve.name.clone(),
         };
-        canvas.group(&[("stroke-dasharray", dashes)], Some(&title), |pen| {
-            curve.points.windows(2).try_for_each(|pair| {
-                let [from, to] = [pair[0], pair[1]].map(|(x, y)| (plane.x.at(x), plane.y.at(y)));
-                pen.line(from, to, role, 2)
-            })
-        })?;
+        let (x, y) = (plane.x.finer(FINE), plane.y.finer(FINE));
+        let points = curve.points.iter().map(|point| (x.at(point.0), y.at(point.1))).collect();
+        canvas.curve(points, role, 2, dashes, &title)?;
     }
     for (index, curve) in data.curves.iter().enumerate() {
         if let Some((x, y)) = curve.points.last() {

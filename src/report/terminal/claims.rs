@@ -23,7 +23,7 @@ pub fn table(view: &ClaimsView, terminal: &Terminal) -> String {
         let mut lines = vec![terminal.styled(BOLD, "Cannot both be true (no verdict on either)")];
         for pair in &view.pairs {
             let [one, other] = &pair.sides;
-            lines.extend(terminal.wrapped(&format!("- {} and {}: {}", one.id, other.id, pair.why), 0, 2));
+            lines.extend(terminal.wrapped(&format!("- {} against {}: {}", one.id, other.id, pair.why), 0, 2));
         }
         parts.push(lines.join("\n"));
     }

@@ -44,9 +44,12 @@ impl<'a> Known<'a> {
     }
 }
 
-/// From 1 to `most`, evenly on a logarithmic scale.
-fn spaced(most: f64) -> impl Iterator<Item = f64> {
-    (0..=POINTS).map(move |step| most.max(1.0).powf(f64::from(step) / f64::from(POINTS)))
+/// Fewest sequences in the picture of costs: below it all curves are one.
+const FEWEST: f64 = 32.0;
+
+/// From `least` to `most`, evenly on a logarithmic scale.
+fn spaced(least: f64, most: f64) -> impl Iterator<Item = f64> {
+    (0..=POINTS).map(move |step| least * (most / least).max(1.0).powf(f64::from(step) / f64::from(POINTS)))
 }
 
 /// USD per 1000 tokens over sequences in flight, up to a full memory.
@@ -56,7 +59,7 @@ fn cost_curve(name: &str, part: &PartJudgement) -> Option<Curve> {
     let context = Figure::exact(*inputs.get("context")?).ok()?;
     let price = Figure::exact(*inputs.get("price")?).ok()?;
     let full = deployment.room(capacity).ok()?.sequences(context).ok()?.value();
-    let points = spaced(full).map(|sequences| {
+    let points = spaced(FEWEST, full).map(|sequences| {
         let served = decode(&deployment, Load::new(Figure::exact(sequences)?, context))?;
         let cost = money::usd_per_1000_tokens(deployment.gpus(), price, served.throughput_tok_s)?;
         Ok((sequences, cost.value()))
@@ -91,11 +94,13 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
         name: "claims-cost".to_owned(),
         anchor: "cost".to_owned(),
         title: "Cost of a token against batch".to_owned(),
-        caption: "Serving the GPT-4 of the leak on 128 GPUs, from one sequence in flight to a full memory: one-byte weights, \
-                  one KV head, every expert read, ceilings by the best evidence in hand. Curves end where memory is full. \
-                  The quoted costs lie at the end of a curve, at about 5.7k tokens of average context and not at the full 8k; \
-                  that one number is fitted. At most: real kernels reach less than a datasheet's ceilings."
-            .to_owned(),
+        caption: format!(
+            "Serving the GPT-4 of the leak on 128 GPUs: one-byte weights, one KV head, every expert read, ceilings by the best \
+             evidence in hand. Curves end where memory is full. The quoted costs lie at the end of a curve, at about 5.7k \
+             tokens of average context and not at the full 8k; that one number is fitted. {}A datasheet's ceilings are \
+             bounds: real costs are higher.",
+            at_equal_batch(&curves).unwrap_or_default()
+        ),
         watermark: None,
         drawn: Drawn::Curves(Curves {
             x: "Sequences in flight".to_owned(),
@@ -104,6 +109,19 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
             marks,
             thresholds: Vec::new(),
         }),
+    })
+}
+
+/// What the two kinds of GPU cost at the same batch, where that is nearly the same; it is then memory that tells them apart.
+fn at_equal_batch(curves: &[Curve]) -> Option<String> {
+    let first = |curve: &Curve| curve.points.first().map(|point| point.1);
+    let ratio = first(curves.get(2)?)? / first(curves.first()?)?;
+    (0.8..1.25).contains(&ratio).then(|| {
+        format!(
+            "At equal batch a token costs {} times as much on H100s as on A100s: what makes it cheaper is room for more \
+             sequences. ",
+            number((ratio * 100.0).round() / 100.0)
+        )
     })
 }
 
@@ -118,7 +136,7 @@ fn user_rate(known: &Known<'_>) -> Option<Plot> {
     let moved = labels.into_iter().filter_map(|label| Some((label, known.moved(id, label, "rate")?)));
     let curves = std::iter::once(("A100s with 40 GB in FP16", taken)).chain(moved).map(|(name, part)| {
         let mut inputs: BTreeMap<String, f64> = part.values();
-        let points = spaced(most).map(|sequences| {
+        let points = spaced(1.0, most).map(|sequences| {
             inputs.insert("sequences".to_owned(), sequences);
             Some((sequences, evaluate("user_rate", &inputs).ok()?))
         });

@@ -237,7 +237,7 @@ fn base_unit(kind: Kind) -> &'static str {
 
 fn tally(judged: &Judged<'_>, documents: &[DocumentView]) -> Table {
     let mut columns = vec![Column::text("Document"), Column::number("Claims")];
-    columns.extend(Verdict::WORDS.iter().map(|word| Column::number(&word.replace('_', " "))));
+    columns.extend(Verdict::WORDS.iter().map(|word| Column::number(&sentence(&word.replace('_', " ")))));
     let row = |name: &str, counts: [usize; Verdict::WORDS.len()]| {
         let total: usize = counts.iter().sum();
         let mut cells = vec![Cell::text(name), Cell::text(total.to_string())];
@@ -250,6 +250,12 @@ fn tally(judged: &Judged<'_>, documents: &[DocumentView]) -> Table {
         rows.push(row("all", counts(judged.judgements.iter())));
     }
     Table { caption: "Verdicts by document".to_owned(), columns, rows }
+}
+
+/// With a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn finding(finding: crate::claims::Finding) -> FindingView {
