@@ -45,8 +45,10 @@ pub struct Derivation {
     pub role: Role,
     /// The equation in words.
     pub equation: String,
-    /// Its inputs.
+    /// Its inputs, but for those that an earlier derivation has shown.
     pub inputs: Vec<InputLine>,
+    /// How many of its inputs an earlier derivation has shown.
+    pub shown_above: usize,
     /// Its steps, each with its value.
     pub steps: Vec<(String, String)>,
     /// What comes out, or why nothing does.
@@ -79,6 +81,19 @@ pub struct AlternativeLine {
     pub outcome: String,
     /// Whether the verdict is another one then.
     pub turns: bool,
+}
+
+impl Derivation {
+    /// That some inputs were shown before: `and 4 inputs as above`.
+    pub fn above(&self) -> Option<String> {
+        match (self.shown_above, self.inputs.is_empty()) {
+            (0, _) => None,
+            (1, true) => Some("the input is as above".to_owned()),
+            (1, false) => Some("and 1 input as above".to_owned()),
+            (_, true) => Some("all inputs are as above".to_owned()),
+            (number, false) => Some(format!("and {number} inputs as above")),
+        }
+    }
 }
 
 /// No claim has that id.
@@ -126,6 +141,14 @@ impl Explanation {
             let other = library.claim(&conflict.id).map_or("", |other| other.says.as_str());
             format!("{} ({other}): {}", conflict.id, conflict.why)
         });
+        let mut derivations: Vec<Derivation> = order.into_iter().map(|part| derivation(part, library)).collect();
+        let mut seen: Vec<InputLine> = Vec::new();
+        for derivation in &mut derivations {
+            let all = derivation.inputs.len();
+            derivation.inputs.retain(|input| !seen.contains(input));
+            derivation.shown_above = all - derivation.inputs.len();
+            seen.extend(derivation.inputs.iter().cloned());
+        }
         Self {
             id: claim.id.clone(),
             says: claim.says.clone(),
@@ -133,7 +156,7 @@ impl Explanation {
             terms: terms(judgement),
             verdict: judgement.verdict.clone(),
             summary: summary(judgement),
-            derivations: order.into_iter().map(|part| derivation(part, library)).collect(),
+            derivations,
             alternatives: alternatives.collect(),
             would_change: headline.and_then(|part| would_change(part, claim.tolerance)),
             conflicts: conflicts.collect(),
@@ -215,6 +238,7 @@ fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
         role: part.role,
         equation: part.formula.map_or_else(String::new, |formula| formula.about.to_owned()),
         inputs: part.inputs.iter().map(|input| input_line(input, library)).collect(),
+        shown_above: 0,
         steps: part.steps.iter().map(|step| (step.text.clone(), step.unit.show(step.value))).collect(),
         result,
         claimed: part.claimed.map(|bound| bound.show(part.unit)),
@@ -314,6 +338,9 @@ impl fmt::Display for Derivation {
         writeln!(f, "  = {}", self.equation)?;
         for input in &self.inputs {
             writeln!(f, "    {}: {}  [{}]", input.about, input.value, input.origin)?;
+        }
+        if let Some(above) = self.above() {
+            writeln!(f, "    {above}")?;
         }
         for (text, value) in &self.steps {
             writeln!(f, "    {text} = {value}")?;

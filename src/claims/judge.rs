@@ -256,7 +256,7 @@ impl<'a> Judge<'a> {
             Source::Ceiling { gpu, quantity, otherwise } => match (self.evidence.best(gpu, quantity), otherwise) {
                 (Some(fact), _) => known(fact, input.unit),
                 (None, Some(value)) => {
-                    let unit = input.unit.unwrap_or_else(|| unit::base(quantity.kind));
+                    let unit = input.unit.unwrap_or_else(|| unit::readable(quantity.kind));
                     point(*value, unit, Backing::Given(Origin::Assumed))
                 }
                 (None, None) => {
@@ -272,12 +272,16 @@ impl<'a> Judge<'a> {
                 let value = self.models.iter().find(|known| known.id == *model).map(|known| (quantity.of)(known));
                 let value = value.ok_or_else(|| Unknown(format!("there is no model `{model}`")))?;
                 let value = value.map_err(|error| Unknown(error.to_string()))?;
-                point(value, unit::base(quantity.kind), Backing::Model { model: model.clone(), about: quantity.about })
+                point(
+                    value,
+                    unit::readable(quantity.kind),
+                    Backing::Model { model: model.clone(), about: quantity.about },
+                )
             }
             Source::Datasheet { gpu, quantity } => match self.evidence.datasheet(gpu, quantity) {
                 Some(fact) => {
                     let backing = Backing::Sheet { gpu: fact.gpu.clone(), source: fact.source.clone() };
-                    point(fact.value.value, input.unit.unwrap_or_else(|| unit::base(quantity.kind)), backing)
+                    point(fact.value.value, input.unit.unwrap_or_else(|| unit::readable(quantity.kind)), backing)
                 }
                 None => return Err(Unknown(format!("the datasheet of {gpu} gives no {}", quantity.about))),
             },
@@ -322,7 +326,7 @@ fn known(fact: &Fact, unit: Option<&'static Unit>) -> InputUsed {
         source: fact.source.clone(),
         upper_bound: fact.rank == Rank::Datasheet && fact.quantity.is_ceiling(),
     };
-    let unit = unit.unwrap_or_else(|| unit::base(fact.quantity.kind));
+    let unit = unit.unwrap_or_else(|| unit::readable(fact.quantity.kind));
     let used = point(fact.value.value, unit, backing);
     let (low, high) = (fact.value.low, fact.value.high);
     InputUsed { low, high, uncertain: low < high, rank: Some(fact.rank), ..used }

@@ -159,6 +159,17 @@ pub fn base(kind: Kind) -> &'static Unit {
     UNITS.iter().find(|unit| unit.kind == kind && unit.scale == 1.0).unwrap_or(&UNITS[0])
 }
 
+/// The unit in which a kind reads best where none is said: of GPUs' rates and memories the one of their datasheets.
+pub fn readable(kind: Kind) -> &'static Unit {
+    let name = match kind {
+        Kind::FlopRate => "TFLOP/s",
+        Kind::ByteRate => "GB/s",
+        Kind::Bytes => "GB",
+        _ => return base(kind),
+    };
+    find(name).unwrap_or(base(kind))
+}
+
 impl Unit {
     /// A value given in the base unit, in this unit.
     pub fn of(&self, base: f64) -> f64 {

@@ -166,6 +166,7 @@ fn derivation(part: &Derivation) -> Markup {
                     @for input in &part.inputs {
                         tr { td { (input.about) } td.num { (input.value) } td.detail { (code(&input.origin)) } }
                     }
+                    @if let Some(above) = part.above() { tr { td.detail colspan="3" { (above) } } }
                     @for (text, value) in &part.steps { tr.step { td { (text) } td.num { (value) } td {} } }
                     tr.result {
                         th scope="row" { "result" }

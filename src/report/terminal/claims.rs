@@ -1,7 +1,7 @@
 //! Judged claims as text: a table per document, then the tally and what surprises, where the reader's eye ends up.
 
 use anstyle::{AnsiColor, Style as Ansi};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::{BOLD, DIM, Terminal};
 use crate::claims::Explanation;
@@ -56,6 +56,9 @@ pub fn explanation(explanation: &Explanation, terminal: &Terminal) -> String {
     wrapped.collect::<Vec<_>>().join("\n") + "\n"
 }
 
+/// Least share of the width for what a claim says, in percent.
+const CLAIM_SHARE: u16 = 38;
+
 const HEADS: [&str; 6] = ["Verdict", "Id", "Claim", "Claimed", "Found", "By"];
 
 fn document_table(document: &DocumentView, terminal: &Terminal) -> String {
@@ -69,6 +72,10 @@ fn document_table(document: &DocumentView, terminal: &Terminal) -> String {
         let cells =
             [&claim.verdict, &claim.id, &words(claim), &claim.claimed, &claim.found, &claim.evidence.to_owned()];
         table.add_row(cells.map(|cell| Cell::new(terminal.text(cell))));
+    }
+    // The sentence is the longest text, and unreadable in a narrow column.
+    if let (Some(_), Some(column)) = (terminal.width, table.column_mut(2)) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Percentage(CLAIM_SHARE)));
     }
     let title = terminal.styled(BOLD, &terminal.text(&format!("{} ({})", document.title, document.id)));
     let lines = table.lines().enumerate().map(|(index, line)| {

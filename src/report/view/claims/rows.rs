@@ -45,7 +45,7 @@ pub(super) fn evidence(rank: Option<Rank>) -> &'static str {
         Some(Rank::Measured) => "measured",
         Some(Rank::Reference) => "reference measurement",
         Some(Rank::Datasheet) => "datasheet",
-        None => "the documents' figures",
+        None => "the documents",
     }
 }
 
