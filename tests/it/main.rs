@@ -14,6 +14,8 @@ mod cli;
 mod conformance;
 /// Whole answers: train, serve, memory, demand.
 mod cost_answers;
+/// `rooflint cost`: figures, sources, refusals.
+mod cost_cli;
 /// Prices, demand and scaling laws.
 mod cost_money;
 /// Laws of every cost: monotone, linear, bounded.
