@@ -206,6 +206,7 @@ fn formats_and_overhead_count() {
     assert_eq!(eight.json["inputs"]["accelerator"]["roofline"]["compute_flop_s"]["value"], 1978.9 * 1e12);
     let four = ask(&format!("{asked} --weights i4"));
     four.is("room.weights_b", ("memory of one GPU", "weights"), 8_030_261_248.0 * 4.125 / 8.0);
+    four.is("room.kv_token_b", ("memory of one GPU", "KV cache of one token"), 2.0 * 32.0 * 8.0 * 128.0 * 2.0);
 }
 
 #[test]
@@ -310,6 +311,7 @@ fn what_does_not_fit_is_an_answer_about_memory() {
     // What an A100 cannot compute in it can still store.
     let told = ask("memory --model llama-3.1-70b --gpu a100_sxm_80gb --weights fp8");
     told.is("weights_b", ("weights on one GPU", "weights"), LLAMA_70B);
+    told.is("kv_token_b", ("KV cache", "one token, on one GPU"), 2.0 * 80.0 * 8.0 * 128.0 * 2.0);
     told.is("training/0/state/total_b", ("to train it instead", "state of one GPU"), LLAMA_70B * 16.0);
     let told = ask("memory --model llama-3.1-70b --gpu h100_sxm --tensor 4 --capacity reported");
     assert_eq!(told.value("capacity_b"), 81_559.0 * 1_048_576.0);

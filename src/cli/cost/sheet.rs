@@ -156,7 +156,7 @@ mod tests {
     fn text_for_a_file_has_no_limit() {
         let text = sheet().text(None);
         assert!(text.lines().any(|line| line == sheet().sentence), "{text}");
-        assert!(text.lines().any(|line| line.starts_with("   weights ") && line.ends_with("in one line")), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("    weights ") && line.ends_with("in one line")), "{text}");
         assert!(text.contains("35.28 GB (30 GB to 40 GB)"), "{text}");
     }
 }
