@@ -210,7 +210,10 @@ fn terms(judgement: &Judgement) -> String {
 
 fn summary(judgement: &Judgement) -> String {
     let Some(part) = judgement.headline() else { return judgement.verdict.to_string() };
-    let claimed = part.claimed.map(|bound| format!("claimed {}", bound.show(part.unit)));
+    let claimed = part.show_claimed().map(|claimed| match part.worded {
+        true => claimed,
+        false => format!("claimed {claimed}"),
+    });
     let found = part.found.map(|found| format!("recomputed {}", found.show(part.unit)));
     let numbers: Vec<_> = [claimed, found, part.show_distance()].into_iter().flatten().collect();
     let why = judgement.verdict.why().map_or_else(String::new, |why| format!(". {}", sentence(why)));
@@ -224,9 +227,9 @@ fn sentence(text: &str) -> String {
 }
 
 fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
-    let result = match (part.found, part.verdict.as_ref().and_then(Verdict::why)) {
+    let result = match (part.found, &part.missing) {
         (Some(found), _) => found.show(part.unit),
-        (None, Some(why)) => why.to_owned(),
+        (None, Some(why)) => why.clone(),
         (None, None) => "not known".to_owned(),
     };
     let verdict = part.verdict.as_ref().map(|verdict| match part.show_distance() {
@@ -241,7 +244,7 @@ fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
         shown_above: 0,
         steps: part.steps.iter().map(|step| (step.text.clone(), step.unit.show(step.value))).collect(),
         result,
-        claimed: part.claimed.map(|bound| bound.show(part.unit)),
+        claimed: part.show_claimed(),
         verdict,
     }
 }
@@ -318,7 +321,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "\nWhat would change it: {change}.")?;
         }
         for conflict in &self.conflicts {
-            writeln!(f, "\nCannot be true together with {conflict}.")?;
+            writeln!(f, "\nSet against {conflict}.")?;
         }
         if let Some(note) = &self.note {
             writeln!(f, "\n{note}")?;

@@ -139,11 +139,13 @@ impl<'a> Judge<'a> {
             about: part.about.clone(),
             role: part.role,
             unit: part.unit,
+            worded: part.worded,
             claimed: part.bound.map(|bound| match part.marketed && otherwise.capacity_in_gib {
                 true => bound.scaled(GIB_PER_GB),
                 false => bound,
             }),
             found: None,
+            missing: None,
             comparison: None,
             verdict: None,
             formula: part.formula,
@@ -166,8 +168,10 @@ impl<'a> Judge<'a> {
                 judged.inputs = recomputed.inputs;
                 judged.steps = recomputed.steps;
             }
-            Err(Unknown(why)) if part.bound.is_some() => judged.verdict = Some(Verdict::NotTestable { why }),
-            Err(_) => {}
+            Err(Unknown(why)) => {
+                judged.missing = Some(why.clone());
+                judged.verdict = part.bound.map(|_| Verdict::NotTestable { why });
+            }
         }
         if claim.check == Check::Context {
             judged.verdict = None;

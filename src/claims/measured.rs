@@ -29,6 +29,7 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
         Provenance::Datasheet { .. } | Provenance::Claimed { .. } => return Ok(Vec::new()),
     };
     let mut facts = Vec::new();
+    let mut driver_capacity = false;
     for (index, device) in (0_u32..).zip(&run.header.devices) {
         let Some(gpu) = name_of(device)? else { continue };
         let ceilings = Ceilings::of(run, index);
@@ -45,13 +46,30 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
             let ceiling = known.find(|ceiling| precisions.contains(&ceiling.precision))?;
             Some((*id, ceiling.rate, ceiling.case.as_str()))
         });
+        driver_capacity |= gpu != HOST && capacity.is_some();
         for (id, value, how) in capacity.into_iter().chain(read).chain(matmul) {
             let Some(quantity) = Quantity::find(id) else { continue };
             let source = format!("{whose}, {how}");
             facts.push(Fact { gpu: gpu.clone(), quantity, value, rank, source });
         }
     }
+    if driver_capacity {
+        facts.extend(reported_capacities()?);
+    }
     Ok(facts)
+}
+
+/// Every GPU's memory as its driver reports it: beside a measured capacity another GPU's must not be the round number on
+/// the box, or a comparison of both would mix GiB with GB.
+fn reported_capacities() -> Result<Vec<Fact>, HardwareError> {
+    let Some(quantity) = Quantity::find("memory_capacity") else { return Ok(Vec::new()) };
+    let reported = hardware::catalogue()?.into_iter().filter_map(|gpu| {
+        let value = gpu.capacity_reported()?.0 as f64;
+        let value = Estimate { value, low: value, high: value };
+        let source = format!("as drivers report it: {}", gpu.source);
+        Some(Fact { gpu: gpu.id, quantity, value, rank: Rank::Reference, source })
+    });
+    Ok(reported.collect())
 }
 
 /// The name under which claims ask for a device; `None` for one that no claim can be about.

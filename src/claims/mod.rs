@@ -27,7 +27,7 @@ pub use explain::{AlternativeLine, Derivation, Explanation, InputLine, UnknownCl
 pub use findings::{Finding, findings};
 pub use formulas::{FORMULAS, Formula, FormulaError, Spec, Step, Work, deployed, evaluate};
 pub use judge::{CAPACITY, GB_TAKEN, GIB_LABEL, GIB_PER_GB, Judge};
-pub use judgement::{Backing, Found, InputUsed, Judgement, Movement, PartJudgement, outcome};
+pub use judgement::{Backing, Found, Ground, InputUsed, Judgement, Movement, PartJudgement, outcome};
 pub use library::{EMBEDDED, Library};
 pub use measured::measured;
 pub use model::{MODEL_QUANTITIES, ModelQuantity};

@@ -106,6 +106,8 @@ struct RawPart {
     at_most: Option<f64>,
     unit: Spanned<String>,
     #[serde(default)]
+    worded: bool,
+    #[serde(default)]
     marketed: bool,
     formula: Option<Spanned<String>>,
     #[serde(default, rename = "use")]
@@ -336,8 +338,9 @@ impl Reader<'_> {
             let message = format!("{id}: part `{}` has no `formula`, and needs one", raw.name);
             return Err(self.error(span, message));
         }
-        let about = raw.about.unwrap_or_else(|| raw.name.replace('_', " "));
-        Ok(Part { name: raw.name, about, role, bound, unit, marketed: raw.marketed, formula, inputs, place })
+        let about = raw.about.clone().unwrap_or_else(|| raw.name.replace('_', " "));
+        let RawPart { name, worded, marketed, .. } = raw;
+        Ok(Part { name, about, role, bound, unit, worded, marketed, formula, inputs, place })
     }
 
     /// A part's own inputs, and of the sets it uses those that its formula takes; its own come first, then the sets

@@ -176,12 +176,19 @@ impl Unit {
         base / self.scale
     }
 
+    /// Whether its name is an English plural: of things, and of longer times.
+    fn is_plural(&self) -> bool {
+        self.name.len() > 3 && self.name.ends_with('s') && !self.name.contains('/')
+    }
+
     /// A value given in the base unit, as a number with this unit's name.
     pub fn show(&self, base: f64) -> String {
         let number = number(self.of(base));
         match self.name {
             "1" => number,
             "x" => format!("{number}x"),
+            "micro-batches" if number == "1" => "1 micro-batch".to_owned(),
+            name if number == "1" && self.is_plural() => format!("1 {}", name.trim_end_matches('s')),
             name => format!("{number} {name}"),
         }
     }

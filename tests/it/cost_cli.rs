@@ -132,15 +132,18 @@ fn serving() {
     let told = ask("serve --model llama-3.1-70b --gpu h100-sxm --tensor 4 --batch 64 --context 2048 --price 2.5");
     // 80 layers, 8 KV heads over 4 ranks, of 128, in 2 bytes.
     let (weights, token) = (LLAMA_70B * 2.0 / 4.0, 2.0 * 80.0 * 2.0 * 128.0 * 2.0);
+    // Every rank keeps the norms whole: two of each layer and the last.
+    let norms = (2.0 * 80.0 + 1.0) * 8192.0;
+    let held = weights + norms * 2.0 * (1.0 - 1.0 / 4.0);
     let bytes = weights + 64.0 * 2048.0 * token;
     let flop = (2.0 * LLAMA_70B + 4.0 * 80.0 * 8192.0 * 2048.0) * 64.0 / 4.0;
     let time = f64::max(bytes / 3.35e12, flop / 989.4e12);
     assert_eq!(told.json["answer"]["served"]["bound"], "memory");
     told.is("parameters", ("what is served", "parameters"), LLAMA_70B);
-    told.is("room.weights_b", ("memory of one GPU", "weights"), weights);
-    told.is("room.free_b", ("memory of one GPU", "left for the KV cache"), 80e9 - weights);
+    told.is("room.weights_b", ("memory of one GPU", "weights"), held);
+    told.is("room.free_b", ("memory of one GPU", "left for the KV cache"), 80e9 - held);
     told.is("room.kv_token_b", ("memory of one GPU", "KV cache of one token"), token);
-    told.is("batch_full", ("memory of one GPU", "sequences that fit"), (80e9 - weights) / token / 2048.0);
+    told.is("batch_full", ("memory of one GPU", "sequences that fit"), (80e9 - held) / token / 2048.0);
     told.is("served.token_latency_s", ("speed", "time between tokens"), time);
     told.is("served.user_tok_s", ("speed", "one user"), 1.0 / time);
     told.is("served.throughput_tok_s", ("speed", "all users"), 64.0 / time);
@@ -254,7 +257,11 @@ fn the_claimed_gpt_4_with_average_shares() {
         ask("serve --model GPT-4-claimed --gpu a100_sxm_80gb --price 1 --tensor 8 --pipeline 16 --average --batch 128");
     // 7.5 layers of a stage, 10.5 heads of a rank, of 128, in 2 bytes.
     told.is("room.kv_token_b", ("memory of one GPU", "KV cache of one token"), 2.0 * 7.5 * 10.5 * 128.0 * 2.0);
-    told.is("room.weights_b", ("memory of one GPU", "weights"), (shared + 16.0 * each) * 2.0 / 128.0);
+    // Every rank keeps its stage's norms and routers whole, and the last stage's norm is in the fullest.
+    let (d, stage) = (10_752.0, 7.5);
+    let small = stage * 18.0 * d + d;
+    let held = (shared + 16.0 * each - (120.0 * 18.0 * d + d)) * 2.0 / 128.0 + small * 2.0;
+    told.is("room.weights_b", ("memory of one GPU", "weights"), held);
 }
 
 #[test]
@@ -511,7 +518,7 @@ fn bad_requests_name_the_thing_and_the_way_out() {
         (format!("{serve} llama-7b --batch 1000"), &["per GPU of 80 GB", "too much"]),
         (
             format!("{serve} llama-3.1-70b --tensor 2 --context 131072"),
-            &["9.446 GB of a GPU are left: room for 0.4399 of a sequence of 131072 tokens", "--tensor"],
+            &["9.445 GB of a GPU are left: room for 0.4398 of a sequence of 131072 tokens", "--tensor"],
         ),
         (
             "train --model llama-65b --gpu h100_sxm --gpus 8 --tokens 1T --zero none".to_owned(),

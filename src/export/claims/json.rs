@@ -60,6 +60,8 @@ struct Part<'a> {
     about: &'a str,
     unit: &'static str,
     claimed: Option<Span>,
+    /// Whether the document says it in words, and the number is how they are read here.
+    worded: bool,
     found: Option<FoundIn>,
     /// Claim over recomputation, middle over middle.
     ratio: Option<f64>,
@@ -117,6 +119,7 @@ impl<'a> Part<'a> {
             name: &part.name,
             about: &part.about,
             unit: unit.name,
+            worded: part.worded,
             claimed: part.claimed.map(|bound| span(bound, unit)),
             found: part.found.map(|found| FoundIn {
                 value: unit.of(found.value),

@@ -19,7 +19,7 @@ pub fn render(view: &ClaimsView, drawings: &[(&str, Drawing)]) -> String {
             }
         }
         (contents(view))
-        section id="tally" { h2 { "Verdicts" } (table(&view.tally)) (basis(view)) }
+        section id="tally" { h2 { "Verdicts" } @if let Some(tally) = &view.tally { (table(tally)) } (basis(view)) }
         @if !view.findings.is_empty() {
             section id="findings" {
                 h2 { "What surprises" }
@@ -42,7 +42,7 @@ fn contents(view: &ClaimsView) -> Markup {
             @if !view.findings.is_empty() { a href="#findings" { "What surprises" } }
             @for plot in &view.plots { a href={ "#" (plot.anchor) } { (plot.title) } }
             @for document in &view.documents { a href={ "#" (document.id) } { (document.id) } }
-            @if !view.pairs.is_empty() { a href="#pairs" { "Contradictions" } }
+            @if !view.pairs.is_empty() { a href="#pairs" { "Claims against each other" } }
             a href="#method" { "How a verdict comes about" }
         }
     }
@@ -108,7 +108,7 @@ fn claim_part(claim: &ClaimView) -> Markup {
                     }
                 }
                 span.figures {
-                    @if !claim.claimed.is_empty() { span { b { "claimed " } (claim.claimed) } }
+                    @if !claim.claimed.is_empty() { span { @if !claim.worded { b { "claimed " } } (claim.claimed) } }
                     @if !claim.found.is_empty() { span { b { "found " } (claim.found) } }
                     @if !claim.evidence.is_empty() { span.detail { "by " (claim.evidence) } }
                 }
@@ -146,7 +146,7 @@ fn explanation(claim: &ClaimView) -> Markup {
                 }
             }
             @if let Some(change) = would_change { h4 { "What would change it" } p { (change) } }
-            @for conflict in conflicts { p { "Cannot be true together with " (conflict) } }
+            @for conflict in conflicts { p { "Set against " (conflict) } }
         }
     }
 }
@@ -172,7 +172,7 @@ fn derivation(part: &Derivation) -> Markup {
                         th scope="row" { "result" }
                         td.num { (part.result) }
                         td {
-                            @if let Some(claimed) = &part.claimed { "claimed " (claimed) }
+                            @if let Some(claimed) = &part.claimed { @if !claimed.starts_with("read as") { "claimed " } (claimed) }
                             @if let Some(verdict) = &part.verdict { ": " (verdict) }
                         }
                     }
@@ -188,7 +188,7 @@ fn pairs(pairs: &[PairView]) -> Markup {
     };
     html! {
         section id="pairs" {
-            h2 { "Claims that cannot both be true" }
+            h2 { "Claims set against each other" }
             p.caption { "Shown as pairs; that is no verdict on either." }
             ul.pairs {
                 @for pair in pairs { li { (side(&pair.sides[0])) (side(&pair.sides[1])) p.why { (pair.why) } } }

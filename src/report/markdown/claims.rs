@@ -9,7 +9,7 @@ pub fn render(view: &ClaimsView, plots: Plots) -> String {
     if let Some((first, rest)) = view.verdict.split_first() {
         blocks.push(format!("**{}** {}", escape(first), escape(&rest.join(" "))).trim_end().to_owned());
     }
-    blocks.push(table(&view.tally));
+    blocks.extend(view.tally.iter().map(table));
     blocks.extend(bullets(view.basis.iter().map(|line| escape(line))));
     if !view.findings.is_empty() {
         blocks.push("## What surprises".to_owned());
@@ -28,7 +28,7 @@ pub fn render(view: &ClaimsView, plots: Plots) -> String {
         blocks.push(table(&claims(document)));
     }
     if !view.pairs.is_empty() {
-        blocks.push("## Claims that cannot both be true".to_owned());
+        blocks.push("## Claims set against each other".to_owned());
         blocks.push("Shown as pairs; that is no verdict on either.".to_owned());
         blocks.extend(bullets(view.pairs.iter().map(pair)));
     }
@@ -44,7 +44,7 @@ fn bullets(lines: impl Iterator<Item = String>) -> Option<String> {
 }
 
 fn claims(document: &DocumentView) -> Table {
-    let heads = ["Verdict", "Claim", "Claimed", "Found", "By", "Id"];
+    let heads = ["Verdict", "Claim", "Claimed or read", "Found", "By", "Id"];
     let columns = heads.map(|title| Column { title: title.to_owned(), numeric: false }).to_vec();
     let row = |claim: &ClaimView| {
         let derived = if claim.derived && !claim.comparison { " (derived here)" } else { "" };

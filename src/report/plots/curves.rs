@@ -61,7 +61,7 @@ fn entries(data: &Curves) -> Vec<Entry> {
     });
     let claimed = data.marks.first().map(|_| Entry {
         mark: LegendMark::Sign { shape: Shape::Diamond, role: Role::Alert },
-        text: "claimed".to_owned(),
+        text: "where a claim is reached".to_owned(),
     });
     curves.chain(claimed).collect()
 }
@@ -126,7 +126,7 @@ impl Plane {
         canvas.group(&[("stroke-dasharray", "5 5")], Some(&threshold.name), |pen| {
             pen.line((DATA.left, y), (DATA.right, y), Role::Ink, 1)
         })?;
-        canvas.haloed(|pen| pen.text((DATA.right - 6, y - 9), &threshold.name, TEXT, Anchor::End, Role::Ink))
+        canvas.haloed(|pen| pen.text((DATA.left + 6, y - 9), &threshold.name, TEXT, Anchor::Start, Role::Ink))
     }
 
     /// A marked point with its name, above or below it where others leave room.

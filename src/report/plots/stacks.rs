@@ -79,7 +79,7 @@ fn draw_stack(
     let number = |value: f64| tick_label((value / scale * 10.0).round() / 10.0, 1.0);
     let (text, role) = match all <= stack.limit {
         true => (format!("{} of {}: fits", number(all), number(stack.limit)), Role::Ink),
-        false => (format!("{} of {}: does not", number(all), number(stack.limit)), Role::Alert),
+        false => (format!("{} of {}: too much", number(all), number(stack.limit)), Role::Alert),
     };
     canvas.plain(|pen| pen.text((RIGHT + 10, y), &text, TEXT, Anchor::Start, role))
 }

@@ -11,7 +11,7 @@ use crate::report::view::{ClaimView, ClaimsView, DocumentView};
 /// Claims in tables, then the tally, the findings and the pairs.
 pub fn table(view: &ClaimsView, terminal: &Terminal) -> String {
     let mut parts: Vec<String> = view.documents.iter().map(|document| document_table(document, terminal)).collect();
-    parts.push(tally(&view.tally, terminal));
+    parts.extend(view.tally.iter().map(|table| tally(table, terminal)));
     if !view.findings.is_empty() {
         let mut lines = vec![terminal.styled(BOLD, "What surprises")];
         for finding in &view.findings {
@@ -20,7 +20,7 @@ pub fn table(view: &ClaimsView, terminal: &Terminal) -> String {
         parts.push(lines.join("\n"));
     }
     if !view.pairs.is_empty() {
-        let mut lines = vec![terminal.styled(BOLD, "Cannot both be true (no verdict on either)")];
+        let mut lines = vec![terminal.styled(BOLD, "Set against each other (no verdict on either)")];
         for pair in &view.pairs {
             let [one, other] = &pair.sides;
             lines.extend(terminal.wrapped(&format!("- {} against {}: {}", one.id, other.id, pair.why), 0, 2));
@@ -57,7 +57,7 @@ pub fn explanation(explanation: &Explanation, terminal: &Terminal) -> String {
 }
 
 /// Least share of the width for what a claim says, in percent.
-const CLAIM_SHARE: u16 = 38;
+const CLAIM_SHARE: Width = Width::Percentage(38);
 
 const HEADS: [&str; 6] = ["Verdict", "Id", "Claim", "Claimed", "Found", "By"];
 
@@ -74,8 +74,11 @@ fn document_table(document: &DocumentView, terminal: &Terminal) -> String {
         table.add_row(cells.map(|cell| Cell::new(terminal.text(cell))));
     }
     // The sentence is the longest text, and unreadable in a narrow column.
-    if let (Some(_), Some(column)) = (terminal.width, table.column_mut(2)) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Percentage(CLAIM_SHARE)));
+    if terminal.width.is_some() {
+        let widths = [(1, ColumnConstraint::ContentWidth), (2, ColumnConstraint::LowerBoundary(CLAIM_SHARE))];
+        for (index, constraint) in widths {
+            table.column_mut(index).map(|column| column.set_constraint(constraint));
+        }
     }
     let title = terminal.styled(BOLD, &terminal.text(&format!("{} ({})", document.title, document.id)));
     let lines = table.lines().enumerate().map(|(index, line)| {
@@ -102,6 +105,7 @@ fn coloured(line: &str, terminal: &Terminal) -> String {
     let verdicts = [
         (" holds", style(AnsiColor::Green)),
         (" diverges", style(AnsiColor::Red)),
+        (" apart", style(AnsiColor::Red)),
         (" inconclusive", style(AnsiColor::Yellow)),
     ];
     match verdicts.iter().find(|(word, _)| line.starts_with(word)) {

@@ -68,9 +68,9 @@ fn cost_curve(name: &str, part: &PartJudgement) -> Option<Curve> {
 }
 
 fn cost(known: &Known<'_>) -> Option<Plot> {
-    let clusters = [("g4.cost-a100", "A100 40 GB"), ("g4.cost-h100", "H100")];
+    let clusters = [("g4.cost-a100", "A100"), ("g4.cost-h100", "H100")];
     let mut curves = Vec::new();
-    let mut marks = Vec::new();
+    let (mut marks, mut thresholds) = (Vec::new(), Vec::new());
     for (id, name) in clusters {
         let taken = known.part(id, "cost")?;
         let fitted = known.moved(id, FITTED, "cost")?;
@@ -84,20 +84,22 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
         let exact = known.part(id, "context_that_gives_it")?;
         let mut inputs = exact.values();
         inputs.insert("context".to_owned(), exact.found?.value);
+        let y = taken.claimed?.middle() * money::PRICED_TOKENS;
         marks.push(Mark {
-            name: format!("claimed for {name}: {}", taken.claimed?.show(taken.unit)),
+            name: format!("reached at {} tokens each", number(exact.found?.value.round())),
             x: evaluate("sequences_that_fit", &inputs).ok()?,
-            y: taken.claimed?.middle() * money::PRICED_TOKENS,
+            y,
         });
+        thresholds.push(Threshold { name: format!("claimed for {name}: {}", number(y)), y });
     }
     Some(Plot {
         name: "claims-cost".to_owned(),
         anchor: "cost".to_owned(),
         title: "Cost of a token against batch".to_owned(),
         caption: format!(
-            "Serving the GPT-4 of the leak on 128 GPUs: one-byte weights, one KV head, every expert read, ceilings by the best \
-             evidence in hand. Curves end where memory is full. The quoted costs lie at the end of a curve, at about 5.7k \
-             tokens of average context and not at the full 8k; that one number is fitted. {}A datasheet's ceilings are \
+            "Serving the GPT-4 of the leak on 128 GPUs, A100s with 40 GB: one-byte weights, one KV head, every expert read, ceilings by the best \
+             evidence in hand. Curves end where memory is full. The article gives the costs (the level lines) and 8k of \
+             context; both are reached at about 5.7k tokens of average context, which is fitted, and not at the full 8k. {}A datasheet's ceilings are \
              bounds: real costs are higher.",
             at_equal_batch(&curves).unwrap_or_default()
         ),
@@ -107,7 +109,7 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
             y: "USD per 1000 tokens".to_owned(),
             curves,
             marks,
-            thresholds: Vec::new(),
+            thresholds,
         }),
     })
 }
@@ -149,8 +151,8 @@ fn user_rate(known: &Known<'_>) -> Option<Plot> {
         anchor: "user-rate".to_owned(),
         title: "Tokens per second that one user gets".to_owned(),
         caption: "The same model on the same 128 GPUs: 8 tensor-parallel ranks in 16 pipeline stages, every stage passed for \
-                  every token, experts reached under uniform routing, KV cache left out. Upper bounds. The batch that makes a \
-                  token cheap reads every expert, and no cluster then reaches the speed that the same article asks for."
+                  every token, experts reached under uniform routing, KV cache left out. Upper bounds. At a large batch \
+                  computing takes longer than reading, and the curves fall again."
             .to_owned(),
         watermark: None,
         drawn: Drawn::Curves(Curves {

@@ -9,7 +9,9 @@ pub use rows::ClaimView;
 use super::plots::Plot;
 use super::text::{clean, count, list};
 use super::{Cell, Column, Row, Table};
-use crate::claims::{EDGE, Evidence, HEDGED, Judgement, Kind, Library, PLAIN, Rank, Verdict, findings, number};
+use crate::claims::{
+    Basis, EDGE, Evidence, Finding, Ground, HEDGED, Judgement, Kind, Library, PLAIN, Rank, Verdict, findings, number,
+};
 use crate::report::number::percent;
 use crate::units::with_prefix;
 
@@ -32,8 +34,8 @@ pub struct ClaimsView {
     pub verdict: Vec<String>,
     /// What the verdicts rest on.
     pub basis: Vec<String>,
-    /// Verdicts by document.
-    pub tally: Table,
+    /// Verdicts by document; `None` where not all claims of a document are shown.
+    pub tally: Option<Table>,
     /// What surprises most.
     pub findings: Vec<FindingView>,
     /// Pictures, in order.
@@ -111,10 +113,10 @@ impl ClaimsView {
             judged.library.documents().filter_map(|document| rows::document(judged, document)).collect();
         Self {
             title: title(&documents),
-            verdict: verdict(judged.judgements),
+            verdict: selection(judged).map_or_else(|| verdict(judged.judgements), |sentence| vec![sentence]),
             basis: basis(judged),
-            tally: tally(judged, &documents),
-            findings: findings(judged.judgements).into_iter().map(finding).collect(),
+            tally: selection(judged).is_none().then(|| tally(judged, &documents)),
+            findings: findings(judged.judgements).into_iter().map(|found| finding(judged, found)).collect(),
             plots: figures::plots(judged.judgements),
             pairs: pairs(judged),
             documents,
@@ -170,6 +172,17 @@ fn title(documents: &[DocumentView]) -> String {
     }
 }
 
+/// How many claims are shown of how many, where some of a document's are left out: counting verdicts would mislead.
+fn selection(judged: &Judged<'_>) -> Option<String> {
+    let shown = judged.judgements.len();
+    let has = |id: &str| judged.judgements.iter().any(|judgement| judgement.claim.document == id);
+    let all = judged.library.claims().iter().filter(|claim| has(&claim.document)).count();
+    (shown < all || shown == 0).then(|| match shown {
+        0 => "No claim to show.".to_owned(),
+        _ => format!("Shown: {} of the {all} of these documents.", count(shown, "claim")),
+    })
+}
+
 /// How many judgements got each verdict.
 fn counts<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> [usize; Verdict::WORDS.len()] {
     let mut counts = [0; Verdict::WORDS.len()];
@@ -182,18 +195,29 @@ fn counts<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> [usize; Verdic
     counts
 }
 
+/// Whether a document says it; what is derived here must not count against one.
+fn is_statement(judgement: &Judgement) -> bool {
+    judgement.claim.basis == Basis::Stated && !judgement.claim.lines.is_empty()
+}
+
 fn verdict(judgements: &[Judgement]) -> Vec<String> {
-    let [holds, diverges, inconclusive, untestable, context] = counts(judgements.iter());
+    let statements = || judgements.iter().filter(|judgement| is_statement(judgement));
+    let [holds, diverges, inconclusive, untestable, context] = counts(statements());
     let judged = holds + diverges + inconclusive;
     let mut sentences = vec![format!(
         "Of {} that can be recomputed {holds} hold, {diverges} diverge and {inconclusive} {} inconclusive.",
-        count(judged, "claim"),
+        count(judged, "statement"),
         if inconclusive == 1 { "is" } else { "are" }
     )];
-    if untestable + context > 0 {
-        let parts = [(untestable, "cannot be tested by what is known here"), (context, "are recorded as context")];
-        let parts: Vec<String> =
-            parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
+    let derived = judgements.len() - statements().count();
+    let parts = [
+        (untestable, "cannot be tested by what is known here"),
+        (context, "are recorded as context"),
+        (derived, "are comparisons and derivations of our own"),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
+    if !parts.is_empty() {
         sentences.push(format!("Another {}.", list(&parts)));
     }
     sentences
@@ -244,10 +268,16 @@ fn tally(judged: &Judged<'_>, documents: &[DocumentView]) -> Table {
         cells.extend(counts.iter().map(|number| Cell::text(number.to_string())));
         Row { anchor: None, cells }
     };
-    let of = |id: &str| counts(judged.judgements.iter().filter(|judgement| judgement.claim.document == id));
-    let mut rows: Vec<Row> = documents.iter().map(|document| row(&document.id, of(&document.id))).collect();
-    if documents.len() > 1 {
-        rows.push(row("all", counts(judged.judgements.iter())));
+    let all = || judged.judgements.iter();
+    let of = |id: &str| counts(all().filter(|judgement| is_statement(judgement) && judgement.claim.document == id));
+    let named = documents.iter().filter(|document| of(&document.id).iter().sum::<usize>() > 0);
+    let mut rows: Vec<Row> = named.map(|document| row(&document.id, of(&document.id))).collect();
+    let derived = counts(all().filter(|judgement| !is_statement(judgement)));
+    if derived.iter().sum::<usize>() > 0 {
+        rows.push(row("derived here", derived));
+    }
+    if rows.len() > 1 {
+        rows.push(row("all", counts(all())));
     }
     Table { caption: "Verdicts by document".to_owned(), columns, rows }
 }
@@ -258,11 +288,13 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn finding(finding: crate::claims::Finding) -> FindingView {
+fn finding(judged: &Judged<'_>, finding: Finding) -> FindingView {
+    let behind = judged.judgements.iter().filter(|judgement| finding.claims.contains(&judgement.claim.id.as_str()));
+    let ground = behind.map(Judgement::ground).max().unwrap_or(Ground::Documents);
     FindingView {
         sentence: finding.sentence,
         claims: finding.claims.iter().map(|&id| id.to_owned()).collect(),
-        evidence: rows::evidence(finding.evidence).to_owned(),
+        evidence: rows::evidence(finding.evidence, ground).to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! One claim as the pages show it: what is said, what was found, how far apart, on what evidence.
 
 use super::{DocumentView, Judged};
-use crate::claims::{Basis, Check, Document, Explanation, Judgement, Rank, Verdict, show_factor, show_lines};
+use crate::claims::{Basis, Check, Document, Explanation, Ground, Judgement, Rank, Verdict, show_factor, show_lines};
 use crate::report::view::text::clean;
 
 /// One claim.
@@ -25,6 +25,8 @@ pub struct ClaimView {
     pub verdict: String,
     /// What is claimed, with its unit.
     pub claimed: String,
+    /// Whether the document says it in words, and the number is how they are read here.
+    pub worded: bool,
     /// What was recomputed.
     pub found: String,
     /// Claim over recomputation, where that is a number to show.
@@ -40,12 +42,14 @@ pub struct ClaimView {
 }
 
 /// What a verdict rests on, in a word or two.
-pub(super) fn evidence(rank: Option<Rank>) -> &'static str {
-    match rank {
-        Some(Rank::Measured) => "measured",
-        Some(Rank::Reference) => "reference measurement",
-        Some(Rank::Datasheet) => "datasheet",
-        None => "the documents",
+pub(super) fn evidence(rank: Option<Rank>, ground: Ground) -> &'static str {
+    match (rank, ground) {
+        (Some(Rank::Measured), _) => "measurement",
+        (Some(Rank::Reference), _) => "reference measurement",
+        (Some(Rank::Datasheet), _) => "datasheet",
+        (None, Ground::Assumptions) => "assumptions",
+        (None, Ground::Outside) => "outside source",
+        (None, Ground::Documents) => "the documents",
     }
 }
 
@@ -62,6 +66,14 @@ pub(super) fn document(judged: &Judged<'_>, document: &Document) -> Option<Docum
     })
 }
 
+/// The verdict with its factor. A comparison sets claims against each other, and none of them diverges from anything.
+fn shown_verdict(verdict: &Verdict, comparison: bool) -> String {
+    match verdict {
+        Verdict::Diverges { factor } if comparison => format!("apart ×{}", show_factor(*factor)),
+        verdict => verdict.to_string().replace(" x", " ×"),
+    }
+}
+
 fn claim(judged: &Judged<'_>, document: &Document, judgement: &Judgement) -> ClaimView {
     let claim = &judgement.claim;
     let part = judgement.headline();
@@ -72,7 +84,7 @@ fn claim(judged: &Judged<'_>, document: &Document, judgement: &Judgement) -> Cla
     };
     let rests = match judgement.verdict {
         Verdict::Context | Verdict::NotTestable { .. } => "",
-        _ => evidence(judgement.evidence),
+        _ => evidence(judgement.evidence, judgement.ground()),
     };
     ClaimView {
         id: clean(&claim.id),
@@ -85,8 +97,9 @@ fn claim(judged: &Judged<'_>, document: &Document, judgement: &Judgement) -> Cla
         derived: claim.basis == Basis::Implied,
         comparison: claim.lines.is_empty(),
         word: judgement.verdict.word(),
-        verdict: judgement.verdict.to_string().replace(" x", " ×"),
-        claimed: part.and_then(|part| Some(part.claimed?.show(part.unit))).unwrap_or_default(),
+        verdict: shown_verdict(&judgement.verdict, claim.lines.is_empty()),
+        worded: part.is_some_and(|part| part.worded),
+        claimed: part.and_then(|part| part.show_claimed()).unwrap_or_default(),
         found: part.and_then(|part| Some(part.found?.show(part.unit))).unwrap_or_default(),
         factor: comparison.map(shown).unwrap_or_default(),
         evidence: rests,
