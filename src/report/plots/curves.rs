@@ -1,7 +1,7 @@
 //! Curves over a quantity, both axes logarithmic, with marked points and thresholds.
 
 use super::axis::{Axis, text_area, tick_label};
-use super::canvas::{Anchor, Area, Canvas, FINE, Shape};
+use super::canvas::{Anchor, Area, At, Canvas, FINE, Shape};
 use super::legend::{self, Entry, Mark as LegendMark};
 use super::theme::{Role, SERIES};
 use crate::report::ReportError;
@@ -22,7 +22,7 @@ pub(super) fn draw(data: &Curves) -> Result<Canvas, ReportError> {
     let plane = Plane::of(data);
     plane.grid(&mut canvas, data)?;
     for threshold in &data.thresholds {
-        plane.threshold(&mut canvas, threshold)?;
+        plane.threshold(&mut canvas, data, threshold)?;
     }
     for (index, curve) in data.curves.iter().enumerate() {
         let (role, dashes) = style(index);
@@ -121,12 +121,21 @@ impl Plane {
         })
     }
 
-    fn threshold(&self, canvas: &mut Canvas, threshold: &Threshold) -> Result<(), ReportError> {
+    /// A level line with its name at the end where no curve runs through it.
+    fn threshold(&self, canvas: &mut Canvas, data: &Curves, threshold: &Threshold) -> Result<(), ReportError> {
         let y = self.y.at(threshold.y);
+        let ends = [((DATA.right - 6, y - 9), Anchor::End), ((DATA.left + 6, y - 9), Anchor::Start)];
+        let free = |(at, anchor): &(At, Anchor)| {
+            let area = text_area(*at, &threshold.name, TEXT, *anchor);
+            let near = Area { left: area.left - 8, top: area.top - 8, right: area.right + 8, bottom: area.bottom + 8 };
+            let mut points = data.curves.iter().flat_map(|curve| &curve.points);
+            !points.any(|point| near.has((self.x.at(point.0), self.y.at(point.1))))
+        };
+        let (at, anchor) = ends.into_iter().find(free).unwrap_or(ends[0]);
         canvas.group(&[("stroke-dasharray", "5 5")], Some(&threshold.name), |pen| {
             pen.line((DATA.left, y), (DATA.right, y), Role::Ink, 1)
         })?;
-        canvas.haloed(|pen| pen.text((DATA.left + 6, y - 9), &threshold.name, TEXT, Anchor::Start, Role::Ink))
+        canvas.haloed(|pen| pen.text(at, &threshold.name, TEXT, anchor, Role::Ink))
     }
 
     /// A marked point with its name, above or below it where others leave room.

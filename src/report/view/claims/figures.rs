@@ -76,7 +76,7 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
         let fitted = known.moved(id, FITTED, "cost")?;
         let k = |part: &PartJudgement| Some(part.values().get("context")? / 1e3);
         let label = |part: &PartJudgement| {
-            Some(format!("128 {name}, {} k tokens each", number((k(part)? * 10.0).round() / 10.0)))
+            Some(format!("128 {name}, {}k tokens each", number((k(part)? * 10.0).round() / 10.0)))
         };
         curves.push(cost_curve(&label(fitted)?, fitted)?);
         curves.push(cost_curve(&label(taken)?, taken)?);

@@ -150,7 +150,8 @@ fn method() -> Vec<String> {
              points of that edge it is inconclusive; beyond, it diverges by the factor."
         ),
         "What a document leaves unsaid is assumed, and each assumption is named with what else it could be. Where the \
-         verdict turns on something the document leaves open, it is inconclusive."
+         verdict turns on one of them and no reading is plainly the document's, it is inconclusive; elsewhere what would turn \
+         it is shown."
             .to_owned(),
         "Sentences are ours; only facts and figures are the documents'. What follows from a document without being said in \
          it is marked as derived, and a verdict on it is no error of the document. Verdicts name the speaker: articles relay \
