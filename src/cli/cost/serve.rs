@@ -150,15 +150,17 @@ impl Inputs {
     fn room(&self, answer: &ServeAnswer) -> Group {
         let room = &answer.room;
         // Every expert rank has the whole of the rest, and sequences of its own.
-        let (gpus, ranks) = match self.layout.expert() {
-            1 => ("GPUs", ""),
-            _ => ("GPUs, where expert ranks divide the experts alone", "expert ranks x "),
-        };
+        let ranks = if self.layout.expert() == 1 { "" } else { "expert ranks x " };
         let token = format!("2 x layers x KV heads x head size of a GPU, {} B each", self.kv.bytes_per_parameter);
         group(
             "memory of one GPU",
             [
-                row("weights", room.weights_b, bytes, format!("parameters x {} / {gpus}", self.subject.width())),
+                row(
+                    "weights",
+                    room.weights_b,
+                    bytes,
+                    format!("parameters of the fullest rank x {}", self.subject.width()),
+                ),
                 row("left for the KV cache", room.free_b, bytes, "memory - weights"),
                 row("KV cache of one token", room.kv_token_b, bytes, token),
                 row(
