@@ -11,6 +11,7 @@ mod facts;
 mod method;
 mod notices;
 mod plots;
+mod staircases;
 mod text;
 
 pub(crate) use cases::cause;
@@ -20,9 +21,10 @@ pub use plots::{
     Bar, Bars, ComputeRoof, Curve, Curves, Drawn, Mark, MemoryRoof, Plot, Point, Ridge, Roofline, Segment, Stack,
     Stacks, Strip, Strips, Threshold,
 };
+pub use staircases::{LevelMark, StairCurve, StairPoint, Stairs};
 pub use text::clean;
 
-use crate::fit::Ceilings;
+use crate::fit::{Ceilings, Staircase, staircases};
 use crate::record::{DeviceInfo, DeviceKind, Run};
 use text::Anchors;
 
@@ -321,6 +323,7 @@ struct Subject<'a> {
     name: String,
     several: bool,
     ceilings: Ceilings,
+    staircases: Vec<Staircase>,
 }
 
 impl<'a> Subject<'a> {
@@ -331,7 +334,8 @@ impl<'a> Subject<'a> {
             0 | 1 => bare,
             _ => format!("{bare} ({}, run {})", clean(&info.selector), clean(&run.header.run_id)),
         };
-        Self { run, index, info, name, several, ceilings: Ceilings::of(run, index) }
+        let (ceilings, staircases) = (Ceilings::of(run, index), staircases(run, index));
+        Self { run, index, info, name, several, ceilings, staircases }
     }
 
     fn view(&self, position: usize, anchors: &mut Anchors) -> (DeviceView, Vec<Notice>) {
