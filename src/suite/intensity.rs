@@ -39,8 +39,8 @@ static META: Meta = Meta {
 /// 1/16 to 1024 FLOP per byte, about two in each doubling where rooflines bend.
 const STANDARD: [u64; 20] =
     [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096, 8192, 16_384];
-/// One left of any ridge, one near that of processors, one right of any.
-const QUICK: [u64; 3] = [4, 64, 8192];
+/// One left of any ridge, one near that of processors; right of all is fma.
+const QUICK: [u64; 2] = [8, 64];
 /// More where rooflines bend.
 const MORE: [u64; 6] = [40, 80, 112, 160, 320, 768];
 /// From here on a repeat reads less the more it computes.

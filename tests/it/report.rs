@@ -17,8 +17,7 @@ const WORST: &str = "<script>alert(1)</script> & \"a\" 'b' | c\n# d \u{1b}[31mre
 /// The HTML page, without the work of making images.
 fn page(runs: &[Run]) -> String {
     let view = View::of(runs);
-    let plots = view.devices.iter().flat_map(|device| &device.plots);
-    let drawings: Vec<_> = plots.map(|plot| (plot.name.as_str(), plots::draw(plot).unwrap())).collect();
+    let drawings: Vec<_> = view.plots().map(|plot| (plot.name.as_str(), plots::draw(plot).unwrap())).collect();
     html::render(&view, &drawings)
 }
 
@@ -380,7 +379,7 @@ fn two_runs_stand_side_by_side() {
     assert!(view.notices.iter().all(|notice| notice.device.is_some()), "{:#?}", view.notices);
     let files = render_view(&view).unwrap();
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    assert_eq!((files.len(), paths.len()), (2 + 2 * 6, 2 + 2 * 6), "every file once");
+    assert_eq!((files.len(), paths.len()), (2 + 2 * 7, 2 + 2 * 7), "every file once, and the plot of both");
 }
 
 #[test]
@@ -541,4 +540,34 @@ fn what_other_data_change_is_said() {
         verdict.iter().any(|sentence| sentence.contains("best matrix product (f32 2048³) reaches 99.9")),
         "{verdict:?}"
     );
+}
+
+#[test]
+fn several_rooflines_share_a_plane() {
+    let one = |name: &str, id: &str, rate: f64, precision| {
+        let mut run = run(
+            vec![device(DeviceKind::Hardware, name)],
+            vec![memory("read", 8 * CACHE, rate), fma(precision, 2, 10.0 * rate)],
+        );
+        run.header.run_id = id.to_owned();
+        run
+    };
+    let slow = one("Slow", "a", 50e9, Precision::F32);
+    let fast = one("Fast", "b", 200e9, Precision::F32);
+    let view = View::of(&[slow.clone(), fast.clone()]);
+    let [plot] = view.together.as_slice() else { panic!("{:?}", view.together) };
+    let rooflint::report::view::Drawn::Curves(curves) = &plot.drawn else { panic!("{plot:?}") };
+    let names: Vec<&str> = curves.curves.iter().map(|curve| curve.name.as_str()).collect();
+    assert!(names[0].starts_with("Slow: 50") && names[1].starts_with("Fast: 200"), "{names:?}");
+    assert_eq!(curves.y, "Throughput in f32 (TFLOP/s)");
+    for (curve, rate) in curves.curves.iter().zip([50e9, 200e9]) {
+        let [low, ridge, high] = curve.points[..] else { panic!("{curve:?}") };
+        let near = |found: f64, wanted: f64| (found / wanted - 1.0).abs() < 0.02;
+        assert!(near(ridge.0, 10.0) && near(ridge.1, rate / 1e11) && near(high.1, ridge.1), "{curve:?}");
+        assert!(near(low.1 / low.0, rate / 1e12), "{curve:?}");
+    }
+    assert!(page(&[slow.clone(), fast]).contains("Rooflines side by side"));
+    // Nothing to compare in.
+    assert_eq!(View::of(&[slow.clone(), one("Other", "c", 1e9, Precision::I32)]).together, []);
+    assert_eq!(View::of(&[slow]).together, []);
 }

@@ -9,7 +9,7 @@ use crate::report::number;
 use crate::summary::{Estimate, Flag};
 
 /// Precisions in the order in which one is chosen to speak for a device.
-const SPOKESMEN: [Precision; 7] = [
+pub(super) const SPOKESMEN: [Precision; 7] = [
     Precision::F32,
     Precision::F64,
     Precision::Tf32,

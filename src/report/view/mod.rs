@@ -13,6 +13,7 @@ mod notices;
 mod plots;
 mod staircases;
 mod text;
+mod together;
 
 pub(crate) use cases::cause;
 pub use cases::{BenchmarkView, CaseView, ResultView};
@@ -35,6 +36,8 @@ pub struct View {
     pub title: String,
     /// Set when a result speaks of no hardware: to be shown so that nobody overlooks it.
     pub watermark: Option<String>,
+    /// Plots of several devices at once.
+    pub together: Vec<Plot>,
     /// One part per device of each run.
     pub devices: Vec<DeviceView>,
     /// What a reader must know, worst first, each with what to do.
@@ -268,7 +271,7 @@ impl View {
         for fixed in ["top", "claims", "environment", "method", "warnings"] {
             anchors.take(fixed);
         }
-        let mut devices = Vec::new();
+        let (mut devices, mut silhouettes) = (Vec::new(), Vec::new());
         let mut found = Vec::new();
         for run in runs {
             let about = several.then(|| format!("run {}", clean(&run.header.run_id)));
@@ -277,13 +280,16 @@ impl View {
                 let subject = Subject::new(run, index, info, runs, several);
                 let (device, notices) = subject.view(devices.len(), &mut anchors);
                 devices.push(device);
+                silhouettes.extend(subject.silhouette());
                 found.extend(notices);
             }
         }
         found.sort_by_key(|notice: &Notice| notice.level);
+        let watermark = watermark(runs.iter().flat_map(|run| &run.header.devices));
         Self {
             title: title(&devices),
-            watermark: watermark(runs.iter().flat_map(|run| &run.header.devices)),
+            together: together::together(&silhouettes, watermark.clone(), &mut anchors),
+            watermark,
             devices,
             notices: found,
             environment: facts::environment(runs),
@@ -307,6 +313,11 @@ impl View {
             }
         }
         self
+    }
+
+    /// Every plot: those of several devices, then each device's.
+    pub fn plots(&self) -> impl Iterator<Item = &Plot> {
+        self.together.iter().chain(self.devices.iter().flat_map(|device| &device.plots))
     }
 
     /// The devices' benchmark parts, in order.

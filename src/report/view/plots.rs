@@ -279,9 +279,11 @@ impl Subject<'_> {
         for ceiling in base.into_iter().chain(others) {
             memory.push(MemoryRoof { level: "memory".to_owned(), kernel: clean(&ceiling.kernel), rate: ceiling.rate });
         }
-        let caches = self.stairs_of("cache").into_iter().next().map_or(&[][..], |stairs| &stairs.levels);
-        let known = !memory.is_empty();
-        for level in caches.iter().filter(|level| level.name != "memory" || !known) {
+        let stairs = self.stairs_of("cache").into_iter().next().map_or(&[][..], |stairs| &stairs.levels);
+        let (slowest, caches): (Vec<_>, Vec<_>) = stairs.iter().partition(|level| level.name == "memory");
+        // The staircase's memory stands in where `memory` was not run.
+        let slowest = slowest.into_iter().filter(|_| base.is_none());
+        for level in slowest.chain(caches) {
             memory.push(MemoryRoof { level: clean(&level.name), kernel: "read".to_owned(), rate: level.value });
         }
         let roofs = self.roofs();
