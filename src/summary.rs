@@ -26,6 +26,11 @@ impl Estimate {
         Self { value: amount / time.value, low: amount / time.high, high: amount / time.low }
     }
 
+    /// The same in other units.
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { value: self.value * factor, low: self.low * factor, high: self.high * factor }
+    }
+
     /// Whether the two intervals have a point in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.interval().overlaps(&other.interval())
@@ -185,7 +190,10 @@ fn headline(work: &Work, quantity: Quantity, time: Estimate) -> Option<Estimate>
     let headline = match quantity {
         Quantity::Bandwidth => Estimate::rate(work.bytes().0 as f64, time),
         Quantity::Throughput => Estimate::rate(work.operations().0 as f64, time),
-        Quantity::Duration => time,
+        Quantity::Duration => match work.accesses {
+            0 => time,
+            accesses => time.scaled(1.0 / accesses as f64),
+        },
     };
     (headline.low > 0.0 && headline.high.is_finite()).then_some(headline)
 }

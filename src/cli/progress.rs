@@ -95,7 +95,7 @@ fn rate(planned: &Planned, time: Seconds) -> Option<String> {
             let unit = work.precision().map_or("FLOP/s", |precision| precision.rate_unit());
             with_prefix(work.operations().per(time)?.get(), unit)
         }
-        Quantity::Duration => time.to_string(),
+        Quantity::Duration => time.scaled(1.0 / work.accesses.max(1) as f64)?.to_string(),
     })
 }
 

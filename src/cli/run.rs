@@ -15,7 +15,8 @@ use crate::measure::plan::{Plan, Planned, plan};
 use crate::measure::settings::Settings;
 use crate::measure::supervisor::{Conduct, Finish, Supervisor, WorkerCommand};
 use crate::record::{
-    AxisValue, DeviceInfo, Footer, Header, Line, Outcome, Provenance, Record, Run, RunRequest, SCHEMA_VERSION, ToolInfo,
+    AxisValue, DeviceInfo, Footer, Header, Line, MatmulShape, Outcome, Provenance, Record, Run, RunRequest,
+    SCHEMA_VERSION, ToolInfo,
 };
 use crate::store::{self, RunWriter};
 use crate::suite::{self, Benchmark, Profile, Request};
@@ -29,6 +30,7 @@ pub const COMMAND: Command = Command {
              rooflint run                                    the CPU, in under a minute\n  \
              rooflint run --profile standard --out here      more cases and samples, into ./here\n  \
              rooflint run --bench matmul --axis m=1,8,64     one benchmark, chosen points\n  \
+             rooflint run --bench matmul --shapes mine.csv   your own products: m,n,k[,precision] per line\n  \
              rooflint run --budget 90s --dry-run --price 2   what it would do, take and cost\n  \
              rooflint run --resume here                      finish a run that was cut off",
         ))
@@ -53,6 +55,12 @@ struct Arguments {
     /// Values of an axis instead of the profile's, such as m=1,8,64; repeatable
     #[arg(long, value_name = "NAME=VALUES", value_parser = values::axis)]
     axis: Vec<(String, Vec<AxisValue>)>,
+    /// What matrix products work on: random, integers or zeros; several to see what it changes
+    #[arg(long, value_name = "DATA", value_delimiter = ',')]
+    data: Vec<String>,
+    /// Matrix products to measure instead of the profile's: a file with m,n,k[,precision] per line
+    #[arg(long, value_name = "FILE")]
+    shapes: Option<PathBuf>,
     /// Seed of all data
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -60,7 +68,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Finish a run that was cut off: its folder or file
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["device", "bench", "profile", "axis", "seed", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["device", "bench", "profile", "axis", "data", "shapes", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print what would run, its time and its memory, and stop
     #[arg(long)]
@@ -88,11 +96,11 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let asked = match &resumed {
         Some(run) => run.header.request.clone(),
-        None => asked(arguments),
+        None => asked(arguments)?,
     };
     let devices = describe(&asked.devices)?;
     let profile = profile(&asked.profile).map_err(|message| Failure::usage(format!("{}: {message}", asked.profile)))?;
-    let request = Request { profile, axes: asked.axes.clone(), seed: asked.seed };
+    let request = Request { profile, axes: asked.axes.clone(), shapes: asked.shapes.clone(), seed: asked.seed };
     let plan = plan(devices, &benchmarks(&asked.benchmarks)?, &request).map_err(Failure::usage)?;
     if arguments.dry_run {
         print(&forecast(&plan, &Settings::of(profile, 1.0, arguments.deadline), arguments))?;
@@ -109,20 +117,40 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 /// What the arguments ask for.
-fn asked(arguments: &Arguments) -> RunRequest {
+fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
     let mut axes: BTreeMap<String, Vec<AxisValue>> = BTreeMap::new();
     for (name, values) in &arguments.axis {
         axes.entry(name.clone()).or_default().extend(values.iter().cloned());
     }
+    if !arguments.data.is_empty() {
+        let data = arguments.data.iter().map(|word| AxisValue::from(word.as_str()));
+        axes.entry("data".to_owned()).or_default().extend(data);
+    }
+    let shapes = arguments.shapes.as_deref().map(|file| shapes(file, arguments)).transpose()?.unwrap_or_default();
     let all = || suite::ALL.iter().map(|benchmark| benchmark.meta().id.to_owned()).collect();
-    RunRequest {
+    Ok(RunRequest {
         profile: arguments.profile.name().to_owned(),
         budget_s: arguments.budget,
         seed: arguments.seed,
         devices: arguments.device.clone(),
         benchmarks: if arguments.bench.is_empty() { all() } else { arguments.bench.clone() },
         axes,
+        shapes,
+    })
+}
+
+/// The user's matrix products.
+fn shapes(file: &Path, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failure> {
+    if !(arguments.bench.is_empty() || arguments.bench.iter().any(|id| id == "matmul")) {
+        return Err(Failure::usage("--shapes is for the benchmark 'matmul', which --bench leaves out"));
     }
+    if let Some((axis, _)) = arguments.axis.iter().find(|(name, _)| ["m", "n", "k"].contains(&name.as_str())) {
+        return Err(Failure::usage(format!("--shapes and --axis {axis} both say which products to run: give one")));
+    }
+    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", file.display()));
+    let bytes = std::fs::read(file).map_err(unreadable)?;
+    let parsed = suite::shapes::parse(&String::from_utf8_lossy(&bytes));
+    parsed.map_err(|error| Failure::usage(format!("{}, {error}", file.display())))
 }
 
 fn describe(selectors: &[String]) -> Result<Vec<DeviceInfo>, Failure> {

@@ -308,6 +308,11 @@ pub trait Device {
     /// What the device is.
     fn info(&self) -> &DeviceInfo;
 
+    /// Whether its memory is the host's own, so that nothing is transferred between them.
+    fn is_host(&self) -> bool {
+        false
+    }
+
     /// Its clock, measured when it was opened.
     fn timer(&self) -> &TimerInfo;
 

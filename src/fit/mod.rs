@@ -3,7 +3,11 @@
 //! This far: measured ceilings and ridge points. Curves and constants with their uncertainty come with
 //! the cost model.
 
+mod staircase;
+
 use std::cmp::Ordering;
+
+pub use staircase::{HOLDS, Level, Staircase, Step, staircases};
 
 use crate::record::{Precision, Quantity, Record, Run};
 use crate::summary::{Estimate, Summary};
@@ -106,9 +110,7 @@ impl Ceilings {
     /// The ceilings of the run's `device`-th device. Records of other devices, and those that were not
     /// measured, are passed over.
     pub fn of(run: &Run, device: u32) -> Self {
-        let records = run.records.iter().filter(|record| record.device == device);
-        let measured: Vec<Measured> =
-            records.filter_map(|record| Some(Measured { record, summary: Summary::of(record)? })).collect();
+        let measured = measured(run, device);
         let cache = run.header.devices.get(device as usize).and_then(|info| info.last_cache());
 
         let memory = memory(&measured);
@@ -117,6 +119,12 @@ impl Ceilings {
         let plateau = cache.and_then(|cache| plateau(&measured, cache.0 as f64));
         Self { memory, compute, ridges, points: measured.iter().filter_map(point).collect(), plateau }
     }
+}
+
+/// The measured records of the run's `device`-th device.
+fn measured(run: &Run, device: u32) -> Vec<Measured<'_>> {
+    let records = run.records.iter().filter(|record| record.device == device);
+    records.filter_map(|record| Some(Measured { record, summary: Summary::of(record)? })).collect()
 }
 
 /// Highest first.
@@ -151,7 +159,7 @@ fn memory(measured: &[Measured]) -> Vec<MemoryCeiling> {
     ceilings
 }
 
-/// The fastest case of every benchmark and precision.
+/// The fastest case of every benchmark and precision. Other data than random flatter a device.
 fn compute(measured: &[Measured]) -> Vec<ComputeCeiling> {
     let mut ceilings: Vec<ComputeCeiling> = Vec::new();
     for Measured { record, summary } in measured {
@@ -159,7 +167,8 @@ fn compute(measured: &[Measured]) -> Vec<ComputeCeiling> {
         let Some(precision) = summary.precision.filter(|_| summary.quantity == Quantity::Throughput) else {
             continue;
         };
-        if COMPUTE.contains(&benchmark.as_str()) {
+        let real = record.case.word("data").is_none_or(|data| data == "random");
+        if COMPUTE.contains(&benchmark.as_str()) && real {
             let (benchmark, case) = (benchmark.clone(), record.case.key());
             ceilings.push(ComputeCeiling { benchmark, precision, rate: summary.headline, case });
         }

@@ -120,6 +120,6 @@ fn takes(axis: &Axis) -> String {
 impl Plan {
     /// The time the plan is expected to take.
     pub fn estimate(&self, settings: &Settings) -> Seconds {
-        self.cases.iter().map(|_| settings.estimate()).sum()
+        self.cases.iter().map(|planned| settings.estimate(planned.benchmark.effort())).sum()
     }
 }

@@ -53,11 +53,11 @@ impl Settings {
         }
     }
 
-    /// What a case is expected to take. Most stop earlier; one whose single repeat is long, such as a large
+    /// What a case worth an effort (1 for a whole one) is expected to take. Most stop earlier; one whose single repeat is long, such as a large
     /// matrix product, takes longer, since its race and warm-up need some repeats whatever they cost.
-    pub fn estimate(&self) -> Seconds {
+    pub fn estimate(&self, effort: f64) -> Seconds {
         let overhead = Seconds::new(OVERHEAD_S).unwrap_or(Seconds::ZERO);
-        let warm = self.protocol.warm_up_min_s;
-        overhead + self.race_max_s + warm + self.protocol.time_max_s
+        let measuring = self.race_max_s + self.protocol.warm_up_min_s + self.protocol.time_max_s;
+        overhead + measuring.scaled(effort).unwrap_or(measuring)
     }
 }

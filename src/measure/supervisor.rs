@@ -137,7 +137,7 @@ impl Supervisor {
             if worker.as_ref().is_some_and(|(device, _)| *device != planned.device) {
                 worker.take().into_iter().for_each(|(_, worker)| worker.end());
             }
-            let settings = self.settings(todo.len() - position, start.elapsed().into());
+            let settings = self.settings(&todo[position..], start.elapsed().into());
             let outcome = match (&unusable, settings) {
                 (Some((device, reason)), _) if *device == planned.device => Outcome::Failed(reason.clone()),
                 (_, None) => Outcome::Skipped(
@@ -171,14 +171,16 @@ impl Supervisor {
         Ok(Finish::Complete)
     }
 
-    /// The parameters for the next case when `left` cases remain; `None` once the budget is used up. What
-    /// is left of the budget is shared evenly, so that cases which stop early lengthen those after them.
-    fn settings(&self, left: usize, spent: Seconds) -> Option<Settings> {
-        let full = Settings::of(self.conduct.profile, 1.0, self.conduct.deadline);
-        let Some(budget) = self.conduct.budget else { return Some(full) };
-        let share = budget.saturating_sub(spent).get() / left as f64;
-        let scale = share / full.estimate().get();
-        (spent < budget).then(|| Settings::of(self.conduct.profile, scale, self.conduct.deadline))
+    /// The parameters for the first of the cases that are left; `None` once the budget is used up. What is
+    /// left of the budget is shared by effort, so that cases which stop early lengthen those after them.
+    fn settings(&self, left: &[(usize, &Planned)], spent: Seconds) -> Option<Settings> {
+        let of = |scale| Settings::of(self.conduct.profile, scale, self.conduct.deadline);
+        let effort = left.first()?.1.benchmark.effort();
+        let Some(budget) = self.conduct.budget else { return Some(of(effort)) };
+        let whole = of(1.0);
+        let wanted: Seconds = left.iter().map(|(_, planned)| whole.estimate(planned.benchmark.effort())).sum();
+        let scale = budget.saturating_sub(spent).get() / wanted.get();
+        (spent < budget).then(|| of(effort * scale.min(1.0)))
     }
 
     /// Has one case measured, on the worker in hand or a new one.

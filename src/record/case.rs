@@ -183,6 +183,15 @@ pub struct Work {
     /// Arithmetic operations, by the precision of their inputs. A fused multiply-add is two.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flop: BTreeMap<Precision, FlopCount>,
+    /// Accesses that wait for one another: a duration is shown per access. None where a duration is that of
+    /// the whole repeat.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub accesses: u64,
+}
+
+/// Signature by serde's demand.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Work {

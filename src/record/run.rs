@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::case::AxisValue;
+use super::case::{AxisValue, Precision};
 use super::device::DeviceInfo;
 use super::measurement::Record;
 use crate::units::{ByteCount, Ratio, Seconds};
@@ -98,6 +98,23 @@ pub struct RunRequest {
     pub benchmarks: Vec<String>,
     /// Axis overrides.
     pub axes: BTreeMap<String, Vec<AxisValue>>,
+    /// The user's own matrix products, instead of the profile's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shapes: Vec<MatmulShape>,
+}
+
+/// A matrix product `c[m, n] = a[m, k] b[k, n]` that a user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MatmulShape {
+    /// Rows of a and c.
+    pub m: u64,
+    /// Columns of b and c.
+    pub n: u64,
+    /// Columns of a, rows of b.
+    pub k: u64,
+    /// Number format; the benchmark's usual one where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 /// The machine around the device. Nothing here names the host, its user or its address.

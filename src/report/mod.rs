@@ -48,7 +48,7 @@ pub fn render(runs: &[Run]) -> Result<Vec<File>, ReportError> {
 ///
 /// When a plot cannot be drawn.
 pub fn render_view(view: &View) -> Result<Vec<File>, ReportError> {
-    let drawings = draw(view.devices.iter().flat_map(|device| &device.plots))?;
+    let drawings = draw(view.plots())?;
     let page = html::render(view, &drawings);
     files("report", page, markdown::render(view, markdown::Plots::Linked), &drawings)
 }

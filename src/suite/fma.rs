@@ -50,7 +50,7 @@ impl Benchmark for Fma {
         let precision = precision_of(case);
         let operations = FlopCount(2 * lanes_of(case) * u64::from(ITERATIONS));
         let bytes_written_b = ByteCount(lanes_of(case) * precision.size());
-        Work { bytes_read_b: ByteCount::ZERO, bytes_written_b, flop: [(precision, operations)].into() }
+        Work { bytes_written_b, flop: [(precision, operations)].into(), ..Work::default() }
     }
 
     fn footprint(&self, _device: &DeviceInfo, case: &Case) -> ByteCount {

@@ -1,9 +1,10 @@
 //! `matmul`: matrix products, square and skinny.
 
 use super::check::{read_words, seed_of, within};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, SIDE, Stop, WORDS_ONLY, expand};
+use super::sizes::last_cache;
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand};
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, MatmulShape, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -21,8 +22,9 @@ static META: Meta = Meta {
          is bound by arithmetic wherever b lies, and has one b.",
         "A small m is bound by reading b: compare its bytes per second with memory's read. On the CPU the crate's path \
          for m = 1 reads b at well under half of that, where OpenBLAS comes near it.",
-        "Data are random over [-1, 1) with full significands. Zeros or small integers run faster on power-limited \
-         devices.",
+        "Data are random over [-1, 1) with full significands, unless data says otherwise. Zeros or small integers toggle \
+         fewer wires and run faster on devices limited by power: ask with --data random,integers,zeros. Only random \
+         data make a ceiling.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
@@ -34,7 +36,13 @@ static META: Meta = Meta {
         },
         Axis { name: "n", about: "columns of b and c (4096 where only m or k is given)", words: &[], range: SIDE },
         Axis { name: "k", about: "columns of a, rows of b (4096 where only m or n is given)", words: &[], range: SIDE },
-        Axis { name: "precision", about: "number format of all operands", words: &["f64", "f32"], range: WORDS_ONLY },
+        Axis { name: "precision", about: "number format of all operands", words: &PRECISIONS, range: WORDS_ONLY },
+        Axis {
+            name: "data",
+            about: "what a and b hold: random over [-1, 1), integers from -4 to 4, zeros",
+            words: &["random", "integers", "zeros"],
+            range: WORDS_ONLY,
+        },
     ],
 };
 
@@ -45,8 +53,6 @@ const ARITHMETIC_BOUND: u64 = 1024;
 const COLD: u64 = 4;
 /// … but no more than this many copies.
 const COPIES_MAX: u64 = 64;
-/// Taken for the last cache of a device that tells none.
-const UNKNOWN_CACHE: u64 = 32 << 20;
 /// Elements compared one by one.
 const SPOTS: u64 = 64;
 
@@ -57,16 +63,22 @@ impl Benchmark for Matmul {
 
     fn cases(&self, _device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let precision = ("precision", vec![AxisValue::from("f32")]);
+        let data = ("data", vec![AxisValue::from("random")]);
         if ["m", "n", "k"].iter().any(|axis| request.axes.contains_key(*axis)) {
             let side = vec![AxisValue::Count(4096)];
-            return expand(META.id, request, &[("m", side.clone()), ("n", side.clone()), ("k", side), precision]);
+            return expand(META.id, request, &[("m", side.clone()), ("n", side.clone()), ("k", side), precision, data]);
         }
-        let point = |[m, n, k]: [u64; 3]| {
+        let shapes = shapes(request).into_iter();
+        let point = |MatmulShape { m, n, k, precision: own }| {
             let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side)| (name, vec![AxisValue::Count(side)]));
             let [m, n, k] = axes;
-            expand(META.id, request, &[m, n, k, precision.clone()])
+            let mut request = request.clone();
+            if let Some(own) = own {
+                request.axes.insert("precision".to_owned(), vec![own.name().into()]);
+            }
+            expand(META.id, &request, &[m, n, k, precision.clone(), data.clone()])
         };
-        shapes(request.profile).into_iter().flat_map(point).collect()
+        shapes.flat_map(point).collect()
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -76,6 +88,7 @@ impl Benchmark for Matmul {
             bytes_read_b: ByteCount((shape.m * shape.k + shape.k * shape.n) * size),
             bytes_written_b: ByteCount(shape.m * shape.n * size),
             flop: [(shape.precision, FlopCount(2 * shape.m * shape.n * shape.k))].into(),
+            ..Work::default()
         }
     }
 
@@ -113,14 +126,19 @@ impl Benchmark for Matmul {
     }
 }
 
-fn shapes(profile: Profile) -> Vec<[u64; 3]> {
-    let (squares, batches): (&[u64], &[u64]) = match profile {
+/// The user's shapes, or the profile's.
+fn shapes(request: &Request) -> Vec<MatmulShape> {
+    if !request.shapes.is_empty() {
+        return request.shapes.clone();
+    }
+    let (squares, batches): (&[u64], &[u64]) = match request.profile {
         Profile::Quick => (&[2048], &[1, 8, 64]),
         Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
         Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
     };
     let squares = squares.iter().map(|side| [*side; 3]);
-    squares.chain(batches.iter().map(|batch| [*batch, 4096, 4096])).collect()
+    let shapes = squares.chain(batches.iter().map(|batch| [*batch, 4096, 4096]));
+    shapes.map(|[m, n, k]| MatmulShape { m, n, k, precision: None }).collect()
 }
 
 /// The axes of a case.
@@ -157,16 +175,25 @@ impl Shape {
         if 2 * self.m / self.precision.size() >= ARITHMETIC_BOUND {
             return 1;
         }
-        let cache = device.last_cache().map_or(UNKNOWN_CACHE, |cache| cache.0);
-        (COLD * cache).div_ceil(self.k * self.n * self.precision.size()).clamp(1, COPIES_MAX)
+        (COLD * last_cache(device)).div_ceil(self.k * self.n * self.precision.size()).clamp(1, COPIES_MAX)
     }
 
     fn a(&self, case: &Case) -> Option<Pattern> {
-        Pattern::uniform(self.precision, seed_of(case, 0))
+        self.pattern(case, 0)
     }
 
     fn b(&self, case: &Case, copy: u64) -> Option<Pattern> {
-        Pattern::uniform(self.precision, seed_of(case, 1 + copy))
+        self.pattern(case, 1 + copy)
+    }
+
+    /// What the `stream`-th operand holds.
+    fn pattern(&self, case: &Case, stream: u64) -> Option<Pattern> {
+        let seed = seed_of(case, stream);
+        match case.word("data") {
+            Some("zeros") => Some(Pattern::Zeros),
+            Some("integers") => Pattern::integers(self.precision, seed),
+            _ => Pattern::uniform(self.precision, seed),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `memory`: the bandwidth of main memory.
 
 use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
+use super::sizes::last_cache;
 use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Precision, Quantity, Work};
@@ -39,11 +40,9 @@ static META: Meta = Meta {
 const KERNELS: [&str; 4] = ["read", "write", "copy", "triad"];
 
 /// Chunks whose sums `memory_read` writes.
-const PARTS: u64 = 256;
+pub(super) const PARTS: u64 = 256;
 /// The factor of triad: its binary32 product needs rounding.
 const SCALAR: f32 = 0.4;
-/// Taken for the last cache of a device that tells none.
-const UNKNOWN_CACHE: u64 = 32 << 20;
 /// The largest working set is at least this, so that start-up costs vanish.
 const LEAST_LARGE: u64 = 256 << 20;
 /// Sizes are whole huge pages.
@@ -55,9 +54,7 @@ impl Benchmark for Memory {
     }
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
-        let cache = device.last_cache().map_or(UNKNOWN_CACHE, |cache| cache.0);
-        let multiple = |factor: u64| (cache * factor).next_multiple_of(GRAIN);
-        let large = multiple(8).max(LEAST_LARGE);
+        let (multiple, large) = (|factor: u64| multiple(device, factor), large(device));
         let mut plateau = vec![multiple(1), multiple(2), multiple(4), large];
         if request.profile == Profile::Full {
             plateau.push(large * 2);
@@ -136,6 +133,16 @@ impl Benchmark for Memory {
     }
 }
 
+/// Bytes of so many last caches.
+fn multiple(device: &DeviceInfo, factor: u64) -> u64 {
+    (last_cache(device) * factor).next_multiple_of(GRAIN)
+}
+
+/// The working set of headlines: eight last caches or more.
+fn large(device: &DeviceInfo) -> u64 {
+    multiple(device, 8).max(LEAST_LARGE)
+}
+
 fn kernel_of(case: &Case) -> &str {
     case.word("kernel").unwrap_or("triad")
 }
@@ -168,7 +175,7 @@ fn written(key: u32, start: u64, block: &mut [u32]) {
 }
 
 /// Every word equals what `expected` puts there.
-fn check_words(
+pub(super) fn check_words(
     expected: impl Fn(u64, &mut [u32]),
     words: u64,
     outputs: &mut dyn Outputs,
@@ -188,7 +195,7 @@ fn check_words(
 }
 
 /// The border before chunk `part`: `words * part / 256` rounded down to 16 words, the last one `words`.
-fn border(words: u64, part: u64) -> u64 {
+pub(super) fn border(words: u64, part: u64) -> u64 {
     if part == PARTS { words } else { (u128::from(words) * u128::from(part) / u128::from(PARTS)) as u64 / 16 * 16 }
 }
 

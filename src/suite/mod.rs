@@ -4,20 +4,38 @@
 //! the check that proves the program right. It never times anything and never sees a backend: the
 //! protocol is [`crate::measure`]'s business.
 
+mod cache;
 mod check;
 mod fma;
+mod intensity;
+mod latency;
 mod launch;
 mod matmul;
 mod memory;
+pub mod shapes;
+mod sizes;
+mod transfer;
 
 use std::collections::BTreeMap;
 
 use crate::device::{Device, DeviceError, Program, Wait};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, MatmulShape, Quantity, Work};
 use crate::units::ByteCount;
 
 /// Every benchmark, in the order they run. To add one: its file, its kernels, and a row here.
-pub static ALL: &[&dyn Benchmark] = &[&memory::Memory, &fma::Fma, &matmul::Matmul, &launch::Launch];
+pub static ALL: &[&dyn Benchmark] = &[
+    &memory::Memory,
+    &cache::Cache,
+    &latency::Latency,
+    &fma::Fma,
+    &intensity::Intensity,
+    &matmul::Matmul,
+    &launch::Launch,
+    &transfer::Transfer,
+];
+
+/// The effort that points of a curve are worth: their neighbours support them.
+const CURVE_EFFORT: f64 = 0.2;
 
 /// The benchmark with an id.
 pub fn find(id: &str) -> Option<&'static dyn Benchmark> {
@@ -53,6 +71,8 @@ pub struct Request {
     pub profile: Profile,
     /// Axes whose values the user gave.
     pub axes: BTreeMap<String, Vec<AxisValue>>,
+    /// Matrix products instead of the profile's; none for those of the profile.
+    pub shapes: Vec<MatmulShape>,
     /// Seed of all data.
     pub seed: u64,
 }
@@ -69,6 +89,9 @@ pub struct Axis {
     /// The least and the largest number it may hold (axes of numbers only); their products must fit 64 bits.
     pub range: [u64; 2],
 }
+
+/// Precisions of matrix products.
+const PRECISIONS: [&str; 2] = ["f64", "f32"];
 
 /// The range of an axis of words.
 pub const WORDS_ONLY: [u64; 2] = [0, 0];
@@ -150,6 +173,12 @@ pub trait Benchmark: Sync {
 
     /// Allocates and fills the buffers of a case, and gives the program over them.
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop>;
+
+    /// The share of a profile's time that a case of this benchmark is worth: 1 for one that is an answer by
+    /// itself, less for a point of a curve.
+    fn effort(&self) -> f64 {
+        1.0
+    }
 
     /// When the host waits while this case is timed.
     fn wait(&self, _case: &Case) -> Wait {

@@ -60,6 +60,7 @@ fn bad_requests_name_the_thing_and_the_way_out() {
     fs::create_dir(folder.path().join("full")).expect("makes");
     fs::write(folder.path().join("full/file"), "x").expect("writes");
     fs::write(folder.path().join("junk.jsonl"), "junk\n").expect("writes");
+    fs::write(folder.path().join("shapes.csv"), b"1,2,3\n\xff\xfe,2,3\n").expect("writes");
     for (arguments, code, words) in [
         ("run --device tpu", 2, &["'tpu'", "known: cpu"][..]),
         ("run --device cpu:9", 4, &["cpu:9"]),
@@ -70,6 +71,12 @@ fn bad_requests_name_the_thing_and_the_way_out() {
         ("run --device fake --axis m=0", 2, &["'m'", "'0'", "from 1"]),
         ("run --device fake --axis m=99999999999", 2, &["'m'", "to 1048576"]),
         ("run --device fake --axis m", 2, &["m=1,8,64"]),
+        ("run --device fake --shapes nowhere.csv", 2, &["nowhere.csv"]),
+        ("run --device fake --shapes full", 2, &["full"]),
+        ("run --device fake --shapes shapes.csv", 2, &["shapes.csv, line 2", "8,4096,4096"]),
+        ("run --device fake --shapes shapes.csv --bench fma", 2, &["'matmul'"]),
+        ("run --device fake --shapes shapes.csv --axis m=1", 2, &["--axis m"]),
+        ("run --device fake --data ones", 2, &["'data'", "'ones'", "zeros"]),
         ("run --device fake --profile slow", 2, &["slow", "quick"]),
         ("run --device fake --budget 0", 2, &["positive duration"]),
         ("run --device fake --budget=-5s", 2, &["positive duration"]),
@@ -315,4 +322,28 @@ fn show_prints_every_format_and_report_writes_once() {
     assert_eq!((code, out.trim()), (0, "there/report.html"));
     let (code, ..) = call(folder.path(), "report here --out there");
     assert_eq!(code, 2, "a second report overwrote the first");
+}
+
+#[test]
+fn a_file_of_shapes_is_measured_and_resumed() {
+    let folder = folder();
+    fs::write(folder.path().join("mine.csv"), "8,32,32\n16,32,48,f64\n").expect("writes");
+    let (code, _, err) = call(folder.path(), "run --device fake --bench matmul --shapes mine.csv --out here");
+    assert_eq!(code, 0, "{err}");
+    let keys = |run: &Path| -> Vec<String> {
+        store::load(run).expect("loads").run.records.iter().map(|record| record.case.key()).collect()
+    };
+    let expected =
+        ["matmul data=random k=32 m=8 n=32 precision=f32", "matmul data=random k=48 m=16 n=32 precision=f64"];
+    let here = folder.path().join("here");
+    assert_eq!(keys(&here), expected);
+    // The run remembers its shapes: the file is not needed to finish it.
+    fs::remove_file(folder.path().join("mine.csv")).expect("removes");
+    let file = here.join("run.jsonl");
+    let text = fs::read_to_string(&file).expect("reads");
+    let first: Vec<&str> = text.lines().take(2).collect();
+    fs::write(&file, first.join("\n") + "\n").expect("writes");
+    let (code, _, err) = call(folder.path(), "run --resume here");
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(keys(&here), expected);
 }

@@ -20,9 +20,10 @@ use crate::support;
 fn orders(script: &str) -> Vec<Order> {
     let (backend, rest) = device::select(script).expect("the fake");
     let info = (backend.describe)(rest).expect("a script");
-    // Small products: their results are computed for real.
-    let axes = ["m", "n", "k"].map(|axis| (axis.to_owned(), vec![AxisValue::Count(32)]));
-    let request = Request { profile: Profile::Quick, axes: BTreeMap::from(axes), seed: 1 };
+    // Small cases: their results are computed for real.
+    let axes = [("m", 32), ("n", 32), ("k", 32), ("size", 64 << 10)];
+    let axes = axes.map(|(axis, value)| (axis.to_owned(), vec![AxisValue::Count(value)]));
+    let request = Request { profile: Profile::Quick, axes: BTreeMap::from(axes), shapes: Vec::new(), seed: 1 };
     let plan = plan(vec![info], ALL, &request).expect("a plan");
     let mut seen = Vec::new();
     let first_of_each = plan.cases.into_iter().filter(|planned| {

@@ -1,8 +1,9 @@
 //! Records to ceilings, ridge points and the working-set check.
 
-use rooflint::fit::{Ceilings, PLATEAU_TOLERANCE};
+use rooflint::fit::{Ceilings, HOLDS, PLATEAU_TOLERANCE, staircases};
 use rooflint::record::{AxisValue, Outcome, Precision, Quantity, Record};
 
+use crate::sample_run;
 use crate::support::{case, record, run, work};
 
 const MIB: u64 = 1 << 20;
@@ -79,6 +80,17 @@ fn compute_ceilings_are_the_best_of_each_benchmark_and_precision() {
     assert!(close(ceilings.compute[0].rate.value, 400e9) && close(ceilings.compute[1].rate.value, 380e9));
     assert_eq!(ceilings.compute[1].case, "matmul k=1024 m=1024 n=1024 precision=f32");
     assert_eq!(ceilings.ridges, [], "no memory ceiling to meet");
+}
+
+#[test]
+fn only_random_data_make_a_ceiling() {
+    let mut zeros = matmul(Precision::F32, 1024, 500e9);
+    zeros.case.axes.insert("data".to_owned(), "zeros".into());
+    let mut random = matmul(Precision::F32, 1024, 380e9);
+    random.case.axes.insert("data".to_owned(), "random".into());
+    let ceilings = Ceilings::of(&run(vec![zeros, random]), 0);
+    assert_eq!(ceilings.compute.len(), 1);
+    assert!(close(ceilings.compute[0].rate.value, 380e9), "{:?}", ceilings.compute);
 }
 
 #[test]
@@ -192,4 +204,68 @@ fn other_devices_and_other_outcomes_are_passed_over() {
     assert!(close(Ceilings::of(&run, 1).memory[0].rate.value, 900e9), "even of a device the header does not list");
     run.records.clear();
     assert_eq!(Ceilings::of(&run, 0), Ceilings::default());
+}
+
+/// The staircases of the made-up two cores.
+fn stairs(records: Vec<Record>) -> Vec<rooflint::fit::Staircase> {
+    let device = sample_run::device(rooflint::record::DeviceKind::Hardware, "Chip");
+    staircases(&sample_run::run(vec![device], records), 0)
+}
+
+#[test]
+fn a_staircase_has_a_level_for_every_cache_and_memory() {
+    let all = stairs(sample_run::staircases());
+    let names: Vec<_> = all.iter().map(|stairs| (stairs.benchmark.as_str(), stairs.steps.len())).collect();
+    assert_eq!(names, [("cache", 21), ("latency", 21), ("latency", 18)]);
+    for (stairs, values, instances) in
+        [(&all[0], [240e9, 130e9, 95e9, 48e9], 2), (&all[1], [1.2e-9, 4.4e-9, 18e-9, 110e-9], 1)]
+    {
+        let capacities = [instances * (32 << 10), instances * MIB, 32 * MIB].map(|bytes| bytes as f64);
+        assert!(stairs.caches.iter().map(|(_, bytes)| *bytes).eq(capacities), "{:?}", stairs.caches);
+        assert!(stairs.steps.is_sorted_by_key(|step| step.size_b));
+        let names: Vec<_> = stairs.levels.iter().map(|level| level.name.as_str()).collect();
+        assert_eq!(names, ["L1", "L2", "L3", "memory"]);
+        for (level, value) in stairs.levels.iter().zip(values) {
+            assert!((level.value.value / value - 1.0).abs() < 0.02, "{}: {:?}", level.name, level.value);
+        }
+        for (level, capacity) in stairs.levels.iter().zip(capacities) {
+            // The largest size measured that the cache holds: sizes grow by less than 1.6.
+            let reach = level.reach.expect("a cache ends somewhere").0 as f64;
+            assert!(reach <= capacity && reach > capacity / 1.6, "{}: {reach}", level.name);
+        }
+        assert_eq!(stairs.levels[3].reach, None);
+    }
+    // One line in 4 KiB: a cache of 32 KiB holds those of 2 MiB.
+    assert_eq!(all[2].caches[0].1, 2.0 * MIB as f64);
+}
+
+#[test]
+fn a_cache_that_is_smaller_than_it_says_shows_in_its_reach() {
+    // The last cache gives out at 10 MiB of 32.
+    let records = (0..18).map(|index| {
+        let size = (100.0 * 1024.0 * (f64::from(index) * 0.6).exp2()) as u64;
+        let rate = if size <= 2 * MIB {
+            130e9
+        } else if size <= 10 * MIB {
+            95e9
+        } else {
+            48e9
+        };
+        sample_run::cache(size, "private", rate)
+    });
+    let all = stairs(records.collect());
+    let last = all[0].levels.iter().find(|level| level.name == "L3").expect("points within it");
+    assert!(last.value.value > 90e9 && last.reach.expect("ends").0 <= 10 * MIB, "{last:?}");
+    const { assert!(HOLDS > 48.0 / 95.0) };
+}
+
+#[test]
+fn staircases_need_points_and_claim_no_level_without_them() {
+    assert_eq!(stairs(vec![sample_run::cache(20_000, "private", 1e9), sample_run::cache(30_000, "private", 1e9)]), []);
+    let below = (1..4).map(|size| sample_run::cache(size * 16_384, "private", 240e9)).collect();
+    let all = stairs(below);
+    assert_eq!(all[0].levels.iter().map(|level| level.name.as_str()).collect::<Vec<_>>(), ["L1"]);
+    let series = |slice| (1..4).map(move |size| sample_run::cache(size * 16_384, slice, 240e9));
+    assert_eq!(stairs(series("private").chain(series("shared")).collect()).len(), 2, "curves are not mixed");
+    assert_eq!(stairs(vec![memory("read", MIB, 1e9, 0.0); 5]), []);
 }

@@ -50,6 +50,8 @@ mod stats;
 mod store;
 /// The benchmarks and their checks.
 mod suite;
+/// The benchmarks that sweep, and the user's own shapes.
+mod suite_sweeps;
 /// Records to figures and flags.
 mod summary;
 /// Hand-made records and runs for the other modules.

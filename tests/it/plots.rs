@@ -5,7 +5,7 @@ use resvg::usvg::roxmltree::{Document, Node};
 use rooflint::record::{DeviceKind, Precision, Record, Run};
 use rooflint::report::{View, plots, render};
 
-use crate::sample_run::{CACHE, device, fma, matmul, memory, realistic, run};
+use crate::sample_run::{CACHE, cache, device, fma, intensities, latency, matmul, memory, realistic, run, staircases};
 
 /// A plot's SVG file.
 fn svg(run: &Run, name: &str) -> String {
@@ -69,6 +69,7 @@ fn crowded() -> Vec<(&'static str, Vec<Record>)> {
     let products = (1..=24).map(|m| matmul(Precision::F32, [m, 4096, 4096], 2.2e10 * m as f64));
     vec![
         ("the usual", realistic().records),
+        ("a whole suite", realistic().records.into_iter().chain(staircases()).chain(intensities()).collect()),
         ("equal ceilings", same.into_iter().chain([slope(1.0)]).collect()),
         ("many products", products.chain([slope(1.0), fma(Precision::F32, 2, 2e11)]).collect()),
         ("memory alone", vec![slope(1.0), memory("write", 8 * CACHE, 4.99e10)]),
@@ -187,4 +188,29 @@ fn rejected_samples_are_drawn_and_far_ones_counted() {
     let (labels, ..) = texts(&svg(&run, "samples"));
     assert!(labels.iter().any(|(text, _)| text == "1 →"), "{labels:?}");
     assert!(labels.iter().any(|(text, _)| text == "rejected"), "{labels:?}");
+}
+
+#[test]
+fn staircase_labels_are_whole_and_apart() {
+    let runs = [
+        ("cache", staircases()),
+        ("latency", staircases()),
+        ("cache", (1..9).map(|index| cache(4096 << index, "shared", 1e9)).collect()),
+        ("latency", (0..6).map(|index| latency(64 << (5 * index), 64, 1e-9 * 10f64.powi(index))).collect()),
+        // Two sizes a byte apart, or all the same, give axes without extent.
+        ("cache", (0..8).map(|index| cache((1 << 20) + index % 2, "private", 1e9)).collect()),
+    ];
+    for (name, records) in runs {
+        assert_legible(name, &svg(&run(vec![device(DeviceKind::Hardware, "Chip")], records), name));
+    }
+}
+
+#[test]
+fn a_staircase_names_its_caches_and_what_they_give() {
+    let drawn = svg(&run(vec![device(DeviceKind::Hardware, "Chip")], staircases()), "cache");
+    let (texts, ..) = texts(&drawn);
+    let texts: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
+    for wanted in ["L1", "L2", "L3", "memory", "130 GB/s", "1 MiB", "Working set", "private, 2 threads"] {
+        assert!(texts.iter().any(|text| text.replace(".0 G", " G") == wanted), "{wanted} in {texts:?}");
+    }
 }

@@ -17,8 +17,7 @@ const WORST: &str = "<script>alert(1)</script> & \"a\" 'b' | c\n# d \u{1b}[31mre
 /// The HTML page, without the work of making images.
 fn page(runs: &[Run]) -> String {
     let view = View::of(runs);
-    let plots = view.devices.iter().flat_map(|device| &device.plots);
-    let drawings: Vec<_> = plots.map(|plot| (plot.name.as_str(), plots::draw(plot).unwrap())).collect();
+    let drawings: Vec<_> = view.plots().map(|plot| (plot.name.as_str(), plots::draw(plot).unwrap())).collect();
     html::render(&view, &drawings)
 }
 
@@ -380,7 +379,7 @@ fn two_runs_stand_side_by_side() {
     assert!(view.notices.iter().all(|notice| notice.device.is_some()), "{:#?}", view.notices);
     let files = render_view(&view).unwrap();
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    assert_eq!((files.len(), paths.len()), (2 + 2 * 6, 2 + 2 * 6), "every file once");
+    assert_eq!((files.len(), paths.len()), (2 + 2 * 7, 2 + 2 * 7), "every file once, and the plot of both");
 }
 
 #[test]
@@ -478,4 +477,97 @@ fn a_wrong_result_shows_no_figure() {
     let case = &view.devices[0].benchmarks[0].cases[0];
     assert_eq!((case.outcome, &case.result), ("wrong", &None));
     assert!(page(std::slice::from_ref(&run)).contains("wrong result at out[3]: expected 1, found 2"));
+}
+
+#[test]
+fn staircases_are_drawn_and_read_in_words() {
+    let mut run = realistic();
+    run.records.extend(sample_run::staircases());
+    run.records.extend(sample_run::intensities());
+    let view = View::of(std::slice::from_ref(&run));
+    let names: Vec<&str> = view.devices[0].plots.iter().map(|plot| plot.name.as_str()).collect();
+    assert_eq!(names, ["roofline", "cache", "latency", "matmul", "samples"]);
+    let said = |start: &str| {
+        let found = view.devices[0].verdict.iter().find(|sentence| sentence.starts_with(start));
+        found.unwrap_or_else(|| panic!("'{start}' in {:?}", view.devices[0].verdict)).clone()
+    };
+    assert_eq!(
+        said("L1 reads").replace(".0 G", " G"),
+        "L1 reads 240 GB/s up to 43 KiB, L2 130 GB/s up to 1.7 MiB, L3 95 GB/s up to 27 MiB, memory 48 GB/s."
+    );
+    assert_eq!(
+        said("One access"),
+        "One access takes 1.20 ns up to 27 KiB in L1, 4.40 ns up to 685 KiB in L2, 18.0 ns up to 27 MiB in L3, 110 ns \
+         in memory."
+    );
+    let roofline = view.devices[0].plots.iter().find_map(|plot| match &plot.drawn {
+        rooflint::report::view::Drawn::Roofline(roofline) => Some(roofline),
+        _ => None,
+    });
+    let slopes: Vec<_> =
+        roofline.unwrap().memory.iter().map(|roof| format!("{} {}", roof.level, roof.kernel)).collect();
+    assert_eq!(slopes[0], "memory read", "the roofline stands on memory");
+    for slope in ["L1 read", "L2 read", "L3 read"] {
+        assert!(slopes.contains(&slope.to_owned()), "{slopes:?}");
+    }
+    let text = terminal(&run, PLAIN);
+    assert!(text.contains("L2 read: 130"), "{text}");
+    // A few points are told in words and not drawn.
+    let mut few = realistic();
+    few.records.extend([16, 512, 16_384].map(|kib| sample_run::cache(kib << 10, "private", 1e11)));
+    let view = View::of(&[few]);
+    assert!(view.devices[0].plots.iter().all(|plot| plot.name != "cache"));
+    let sentence = view.devices[0].verdict.iter().find(|sentence| sentence.starts_with("L1 reads"));
+    assert!(sentence.unwrap().contains("memory 52.4 GB/s"), "memory's own figure stands in: {sentence:?}");
+}
+
+#[test]
+fn what_other_data_change_is_said() {
+    let of = |data: &'static str, rate: f64| {
+        let mut record = matmul(Precision::F32, [2048; 3], rate);
+        record.case.axes.insert("data".to_owned(), data.into());
+        record
+    };
+    let mut small = matmul(Precision::F32, [64; 3], 3e11);
+    small.case.axes.insert("data".to_owned(), "zeros".into());
+    let records =
+        vec![fma(Precision::F32, 2, 2e11), of("random", 1e11), of("zeros", 1.5e11), of("integers", 1e11), small];
+    let view = View::of(&[run(vec![device(DeviceKind::Hardware, "Chip")], records)]);
+    let verdict = &view.devices[0].verdict;
+    let said = "With zeros instead of random data, f32 2048³ runs at 1.5 times the rate; with integers, at 1 times.";
+    assert!(verdict.iter().any(|sentence| sentence == said), "{verdict:?}");
+    assert!(
+        verdict.iter().any(|sentence| sentence.contains("best matrix product (f32 2048³) reaches 99.9")),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn several_rooflines_share_a_plane() {
+    let one = |name: &str, id: &str, rate: f64, precision| {
+        let mut run = run(
+            vec![device(DeviceKind::Hardware, name)],
+            vec![memory("read", 8 * CACHE, rate), fma(precision, 2, 10.0 * rate)],
+        );
+        run.header.run_id = id.to_owned();
+        run
+    };
+    let slow = one("Slow", "a", 50e9, Precision::F32);
+    let fast = one("Fast", "b", 200e9, Precision::F32);
+    let view = View::of(&[slow.clone(), fast.clone()]);
+    let [plot] = view.together.as_slice() else { panic!("{:?}", view.together) };
+    let rooflint::report::view::Drawn::Curves(curves) = &plot.drawn else { panic!("{plot:?}") };
+    let names: Vec<&str> = curves.curves.iter().map(|curve| curve.name.as_str()).collect();
+    assert!(names[0].starts_with("Slow: 50") && names[1].starts_with("Fast: 200"), "{names:?}");
+    assert_eq!(curves.y, "Throughput in f32 (TFLOP/s)");
+    for (curve, rate) in curves.curves.iter().zip([50e9, 200e9]) {
+        let [low, ridge, high] = curve.points[..] else { panic!("{curve:?}") };
+        let near = |found: f64, wanted: f64| (found / wanted - 1.0).abs() < 0.02;
+        assert!(near(ridge.0, 10.0) && near(ridge.1, rate / 1e11) && near(high.1, ridge.1), "{curve:?}");
+        assert!(near(low.1 / low.0, rate / 1e12), "{curve:?}");
+    }
+    assert!(page(&[slow.clone(), fast]).contains("Rooflines side by side"));
+    // Nothing to compare in.
+    assert_eq!(View::of(&[slow.clone(), one("Other", "c", 1e9, Precision::I32)]).together, []);
+    assert_eq!(View::of(&[slow]).together, []);
 }

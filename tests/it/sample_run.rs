@@ -55,6 +55,7 @@ pub fn run(devices: Vec<DeviceInfo>, records: Vec<Record>) -> Run {
             devices: vec!["cpu".to_owned()],
             benchmarks: vec!["memory".to_owned(), "fma".to_owned(), "matmul".to_owned(), "launch".to_owned()],
             axes: BTreeMap::new(),
+            shapes: Vec::new(),
         },
         environment: Environment {
             os: "Linux 6.8.0".to_owned(),
@@ -155,7 +156,12 @@ pub fn memory_case(kernel: &'static str, size: u64) -> (Case, Work) {
     let flop = (kernel == "triad").then_some((Precision::F32, FlopCount(size / 2)));
     (
         case,
-        Work { bytes_read_b: ByteCount(read), bytes_written_b: ByteCount(written), flop: flop.into_iter().collect() },
+        Work {
+            bytes_read_b: ByteCount(read),
+            bytes_written_b: ByteCount(written),
+            flop: flop.into_iter().collect(),
+            ..Work::default()
+        },
     )
 }
 
@@ -180,6 +186,7 @@ pub fn matmul(precision: Precision, [m, n, k]: [u64; 3], rate: f64) -> Record {
         bytes_read_b: ByteCount((m * k + k * n) * precision.size()),
         bytes_written_b: ByteCount(m * n * precision.size()),
         flop: BTreeMap::from([(precision, FlopCount(flop))]),
+        ..Work::default()
     };
     measured(Case::new("matmul", axes, 1), Quantity::Throughput, work, flop as f64 / rate, 30, 0.006)
 }
@@ -281,4 +288,56 @@ fn race(record: &mut Record) {
         let candidates = vec![candidate("avx512"), candidate("avx2"), failed];
         measurement.races = vec![Race { step: "memory_read".to_owned(), candidates }];
     }
+}
+
+/// A point of `cache` that reads at `rate`.
+pub fn cache(size: u64, slice: &'static str, rate: f64) -> Record {
+    let axes = [("size", size.into()), ("slice", slice.into()), ("threads", AxisValue::Count(2))];
+    let work = Work { bytes_read_b: ByteCount(size), ..Work::default() };
+    measured(Case::new("cache", axes, 1), Quantity::Bandwidth, work, size as f64 / rate, 30, 0.004)
+}
+
+/// A point of `latency` whose accesses take `time` each.
+pub fn latency(size: u64, stride: u64, time: f64) -> Record {
+    let axes = [("size", size.into()), ("stride", stride.into()), ("chains", AxisValue::Count(1))];
+    let work = Work { accesses: 16_384, ..Work::default() };
+    measured(Case::new("latency", axes, 1), Quantity::Duration, work, 16_384.0 * time, 30, 0.004)
+}
+
+/// A point of `intensity` at `rate` operations per second.
+pub fn intensity(fmas: u64, rate: f64) -> Record {
+    let axes = [("fmas", fmas.into()), ("size", (64_u64 << 20).into())];
+    let flop = (64 << 20) / 16 * fmas;
+    let work = Work {
+        bytes_read_b: ByteCount(64 << 20),
+        flop: BTreeMap::from([(Precision::F32, FlopCount(flop))]),
+        ..Work::default()
+    };
+    measured(Case::new("intensity", axes, 1), Quantity::Throughput, work, flop as f64 / rate, 30, 0.004)
+}
+
+/// Staircases of a device with caches of 32 KiB and 1 MiB for each of two cores and 32 MiB for both.
+pub fn staircases() -> Vec<Record> {
+    let mut records = Vec::new();
+    for index in 0..21 {
+        let size = (17.0 * 1024.0 * (f64::from(index) / 1.5).exp2()) as u64;
+        let of = |[l1, l2, l3, memory]: [f64; 4], instances: u64| match size {
+            size if size <= instances * (32 << 10) => l1,
+            size if size <= instances * (1 << 20) => l2,
+            size if size <= CACHE => l3,
+            _ => memory,
+        };
+        records.push(cache(size, "private", of([240e9, 130e9, 95e9, 48e9], 2)));
+        records.push(latency(size, 64, of([1.2e-9, 4.4e-9, 18e-9, 110e-9], 1)));
+        if index >= 3 {
+            records.push(latency(size / 4096 * 4096, 4096, of([1.2e-9, 1.2e-9, 6e-9, 20e-9], 1)));
+        }
+    }
+    records
+}
+
+/// A roofline measured point by point.
+pub fn intensities() -> Vec<Record> {
+    let all = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096, 8192, 16_384];
+    all.map(|fmas| intensity(fmas, (50e9 * fmas as f64 / 16.0).min(228e9))).into()
 }

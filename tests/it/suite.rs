@@ -10,7 +10,7 @@ use rooflint::units::{ByteCount, FlopCount};
 use crate::conformance::once;
 use crate::cpu::open;
 
-fn find(id: &str) -> &'static dyn Benchmark {
+pub fn find(id: &str) -> &'static dyn Benchmark {
     suite::find(id).unwrap()
 }
 
@@ -30,18 +30,36 @@ fn matmul([m, n, k]: [u64; 3], precision: &str) -> Case {
     case("matmul", &[("m", m.into()), ("n", n.into()), ("k", k.into()), ("precision", precision.into())])
 }
 
+fn matmul_of(shape: [u64; 3], precision: &str, data: &'static str) -> Case {
+    let mut case = matmul(shape, precision);
+    case.axes.insert("data".to_owned(), data.into());
+    case
+}
+
 fn launch(threads: u64, wait: &str) -> Case {
     case("launch", &[("threads", threads.into()), ("wait", wait.into())])
 }
 
-fn request(profile: Profile, axes: &[(&str, Vec<AxisValue>)]) -> Request {
+pub fn cache(size: u64, slice: &str, threads: u64) -> Case {
+    case("cache", &[("size", size.into()), ("slice", slice.into()), ("threads", threads.into())])
+}
+
+pub fn latency(size: u64, stride: u64, chains: u64) -> Case {
+    case("latency", &[("size", size.into()), ("stride", stride.into()), ("chains", chains.into())])
+}
+
+pub fn intensity(fmas: u64, size: u64) -> Case {
+    case("intensity", &[("fmas", fmas.into()), ("size", size.into())])
+}
+
+pub fn request(profile: Profile, axes: &[(&str, Vec<AxisValue>)]) -> Request {
     let axes = axes.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect();
-    Request { profile, axes, seed: 42 }
+    Request { profile, axes, shapes: Vec::new(), seed: 42 }
 }
 
 /// Outputs held in memory, to be spoiled.
 #[derive(Clone)]
-struct Held(Vec<Vec<u8>>);
+pub struct Held(pub Vec<Vec<u8>>);
 
 impl Outputs for Held {
     fn read(&mut self, index: usize, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError> {
@@ -53,12 +71,15 @@ impl Outputs for Held {
 }
 
 /// The bytes of an output that a case's check looks at.
-fn output_bytes(case: &Case) -> usize {
-    let work = find(&case.benchmark).work(case).bytes_written_b.0;
-    if case.benchmark == "launch" { case.count("threads").unwrap() as usize * 64 } else { work as usize }
+pub fn output_bytes(case: &Case) -> usize {
+    match case.benchmark.as_str() {
+        "launch" => case.count("threads").unwrap() as usize * 64,
+        "latency" => case.count("chains").unwrap() as usize * 64 - 56,
+        _ => find(&case.benchmark).work(case).bytes_written_b.0 as usize,
+    }
 }
 
-fn held(device: &mut dyn Device, outputs: &[BufferId], bytes: usize) -> Held {
+pub fn held(device: &mut dyn Device, outputs: &[BufferId], bytes: usize) -> Held {
     let read = |buffer: &BufferId| {
         let mut held = vec![0; bytes];
         device.read(*buffer, ByteCount::ZERO, &mut held).unwrap();
@@ -112,7 +133,18 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
     for precision in ["f64", "f32"] {
         cases.extend(shapes.map(|shape| matmul(shape, precision)));
     }
+    cases.extend(["random", "integers", "zeros"].map(|data| matmul_of([17, 19, 23], "f32", data)));
     cases.extend(["after_all", "after_each"].map(|wait| launch(all, wait)));
+    for words in [16, 17, 100, 255, 256, 1000, 4099, 70_001] {
+        cases.extend([1, all].map(|threads| cache(words * 4, "private", threads)));
+        cases.push(cache(words * 4, "shared", all));
+    }
+    for (size, stride) in [(64, 64), (128, 64), (16 << 10, 64), (100_000, 192), (1 << 20, 4096), (3 << 20, 64)] {
+        cases.extend([1, all].map(|chains| latency(size, stride, chains)));
+    }
+    for fmas in [1, 2, 4, 8, 16, 24, 40, 1024] {
+        cases.extend([1, 16, 17, 129, 1000, 4099, 70_001].map(|words| intensity(fmas, words * 4)));
+    }
     for case in cases {
         for option in 0..ways(cpu.as_mut(), &case) {
             let mark = cpu.mark();
@@ -142,7 +174,12 @@ fn sabotaged_cases() -> Vec<Case> {
     let mut cases: Vec<_> = ["read", "write", "copy", "triad"].map(|kernel| memory(kernel, 4 * 4099)).to_vec();
     cases.extend(["f64", "f32", "i32"].map(|precision| fma(precision, 1)));
     cases.extend(["f64", "f32"].map(|precision| matmul([9, 13, 21], precision)));
+    cases.push(matmul_of([9, 13, 21], "f32", "integers"));
     cases.push(launch(1, "after_all"));
+    cases.extend([cache(4 * 4099, "private", 1), cache(4 * 4099, "shared", 1)]);
+    cases.extend([latency(16 << 10, 64, 1), latency(1 << 20, 4096, 1)]);
+    // An even and an odd number of steps, of all lines and of some.
+    cases.extend([1, 8, 24, 64].map(|fmas| intensity(fmas, 4 * 4099)));
     cases
 }
 
@@ -175,7 +212,7 @@ fn nudge(case: &Case, bytes: &mut [u8]) {
     }
 }
 
-fn assert_wrong(case: &Case, outputs: &Held, sabotage: &str) {
+pub fn assert_wrong(case: &Case, outputs: &Held, sabotage: &str) {
     let verdict = find(&case.benchmark).check(case, &mut outputs.clone());
     assert!(matches!(verdict, Err(CheckError::Wrong(_))), "{}: {sabotage} gave {verdict:?}", case.key());
 }
@@ -258,7 +295,7 @@ fn work_is_what_a_hand_count_gives() {
     let bytes = |read: u64, written: u64| Work {
         bytes_read_b: ByteCount(read),
         bytes_written_b: ByteCount(written),
-        flop: BTreeMap::new(),
+        ..Work::default()
     };
     assert_eq!(work(&memory("read", 4096)), bytes(4096, 1024));
     assert_eq!(work(&memory("write", 4096)), bytes(0, 4096));
@@ -276,6 +313,17 @@ fn work_is_what_a_hand_count_gives() {
     let small = Work { flop: [(Precision::F32, FlopCount(60))].into(), ..bytes(100, 24) };
     assert_eq!(work(&matmul([2, 3, 5], "f32")), small);
     assert_eq!(work(&launch(2, "after_all")), Work::default());
+    // Two units read 16 MiB each, 8 KiB at a time, and leave a line each.
+    assert_eq!(work(&cache(16 << 10, "private", 2)), bytes(2048 * (16 << 10), 128));
+    assert_eq!(work(&cache(16 << 10, "shared", 2)), bytes(1024 * 2 * (16 << 10), 128));
+    assert_eq!(work(&cache(64 << 20, "private", 2)), bytes(64 << 20, 128));
+    // 2^21 lines of 64 bytes in 64 repeats; 2^8 lines again and again.
+    assert_eq!(work(&latency(128 << 20, 64, 2)), Work { accesses: 1 << 15, ..Work::default() });
+    assert_eq!(work(&latency(16 << 10, 64, 1)), Work { accesses: 1 << 14, ..Work::default() });
+    // 1000 numbers: lines 0, 8, … 56 of 62.5 take one step; all take three.
+    let flop = |count| Work { flop: [(Precision::F32, FlopCount(count))].into(), ..bytes(4000, 1024) };
+    assert_eq!(work(&intensity(1, 4000)), flop(2 * 8 * 16));
+    assert_eq!(work(&intensity(24, 4000)), flop(2 * 3 * 1000));
 }
 
 #[test]
@@ -403,7 +451,7 @@ fn the_users_axes_replace_the_profiles() {
     );
     assert_eq!(
         keys("matmul", &[("m", vec![1.into(), 8.into()])]),
-        ["matmul k=4096 m=1 n=4096 precision=f32", "matmul k=4096 m=8 n=4096 precision=f32"]
+        ["matmul data=random k=4096 m=1 n=4096 precision=f32", "matmul data=random k=4096 m=8 n=4096 precision=f32"]
     );
     assert_eq!(keys("fma", &[("precision", vec!["i32".into()]), ("threads", vec![1.into()])]).len(), 1);
     assert_eq!(keys("launch", &[("wait", vec!["after_all".into()]), ("threads", vec![1.into()])]).len(), 1);

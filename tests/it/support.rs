@@ -31,6 +31,7 @@ pub fn work(bytes_read: u64, bytes_written: u64, flop: &[(Precision, u64)]) -> W
         bytes_read_b: ByteCount(bytes_read),
         bytes_written_b: ByteCount(bytes_written),
         flop: flop.iter().map(|(precision, count)| (*precision, FlopCount(*count))).collect(),
+        accesses: 0,
     }
 }
 
@@ -140,6 +141,7 @@ pub fn run(records: Vec<Record>) -> Run {
         devices: vec!["fake".to_owned()],
         benchmarks: Vec::new(),
         axes: BTreeMap::new(),
+        shapes: Vec::new(),
     };
     let header = Header {
         schema: SCHEMA_VERSION,

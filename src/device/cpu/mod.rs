@@ -101,6 +101,10 @@ impl Device for CpuDevice {
         &self.info
     }
 
+    fn is_host(&self) -> bool {
+        true
+    }
+
     fn timer(&self) -> &TimerInfo {
         &self.timer
     }

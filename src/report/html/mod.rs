@@ -22,6 +22,7 @@ pub fn render(view: &View, drawings: &[(&str, Drawing)]) -> String {
     let main = html! {
         (head(view))
         (contents(view))
+        @for plot in &view.together { (figure(plot, drawings)) }
         @for device in &view.devices { (device_part(view, device, drawings)) }
         @if let Some(claims) = &view.claims { (teaser(claims)) }
         section id="environment" { h2 { "Environment" } (groups(&view.environment)) }
@@ -128,6 +129,7 @@ fn cards(cards: &[Card]) -> Markup {
 fn contents(view: &View) -> Markup {
     html! {
         nav aria-label="Contents" {
+            @for plot in &view.together { a href={ "#" (plot.anchor) } { (plot.title) } }
             @for device in &view.devices {
                 @for plot in &device.plots { a href={ "#" (plot.anchor) } { (plot.title) } }
                 @for part in &device.benchmarks { a href={ "#" (part.anchor) } { (part.id) } }

@@ -31,6 +31,7 @@ pub fn render(view: &View, plots: Plots) -> String {
     if !faults.is_empty() {
         blocks.push(faults.join("\n>\n"));
     }
+    blocks.extend(view.together.iter().filter(|_| plots == Plots::Linked).map(plot));
     for device in &view.devices {
         blocks.extend(device_part(view, device, plots));
     }

@@ -15,6 +15,7 @@ mod roofline;
 mod rows;
 mod samples;
 mod stacks;
+mod staircase;
 mod theme;
 
 pub use canvas::Drawing;
@@ -32,6 +33,7 @@ pub fn draw(plot: &Plot) -> Result<Drawing, ReportError> {
     let mut canvas = match &plot.drawn {
         Drawn::Roofline(roofline) => roofline::draw(roofline)?,
         Drawn::Matmul(bars) => matmul::draw(bars)?,
+        Drawn::Staircase(stairs) => staircase::draw(stairs)?,
         Drawn::Samples(strips) => samples::draw(strips)?,
         Drawn::Curves(data) => curves::draw(data)?,
         Drawn::Stacks(data) => stacks::draw(data)?,

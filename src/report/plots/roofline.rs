@@ -76,7 +76,7 @@ const fn dashes(index: usize) -> &'static str {
 fn entries(roofline: &Roofline) -> Vec<Entry> {
     let memory = roofline.memory.iter().enumerate().map(|(index, memory)| Entry {
         mark: Mark::Line { role: Role::Ink, width: if index == 0 { 3 } else { 1 }, dashes: dashes(index) },
-        text: format!("memory {} {}", memory.kernel, with_half(memory.rate, "B/s")),
+        text: format!("{} {} {}", memory.level, memory.kernel, with_half(memory.rate, "B/s")),
     });
     let compute = roofline.compute.iter().map(|compute| Entry {
         mark: Mark::Line { role: colour(compute.precision), width: 3, dashes: "none" },
@@ -189,7 +189,7 @@ impl Plane {
         memory: &MemoryRoof,
     ) -> Result<(), ReportError> {
         let [from, to] = self.slope_ends(roofline, memory);
-        let title = format!("memory {}: {}", memory.kernel, with_half(memory.rate, "B/s"));
+        let title = format!("{} {}: {}", memory.level, memory.kernel, with_half(memory.rate, "B/s"));
         let width = if index == 0 { 3 } else { 1 };
         canvas.group(&[("stroke-dasharray", dashes(index))], Some(&title), |pen| pen.line(from, to, Role::Ink, width))
     }

@@ -236,7 +236,7 @@ fn legend(data: &Roofline, terminal: &Terminal) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, memory) in data.memory.iter().enumerate() {
         let drawn = if index == 0 { " (the slope)" } else { "" };
-        lines.push(format!("memory {}: {}{drawn}", memory.kernel, with_half(memory.rate, "B/s")));
+        lines.push(format!("{} {}: {}{drawn}", memory.level, memory.kernel, with_half(memory.rate, "B/s")));
     }
     for compute in &data.compute {
         let ridge = data.ridges.iter().find(|ridge| ridge.precision == compute.precision);

@@ -9,7 +9,7 @@ use crate::report::number;
 use crate::summary::{Estimate, Flag};
 
 /// Precisions in the order in which one is chosen to speak for a device.
-const SPOKESMEN: [Precision; 7] = [
+pub(super) const SPOKESMEN: [Precision; 7] = [
     Precision::F32,
     Precision::F64,
     Precision::Tf32,
@@ -70,6 +70,8 @@ impl Subject<'_> {
             let of = if own { String::new() } else { format!(", {share} of its {precision} ceiling") };
             Some(format!("Its best matrix product ({}) reaches {rate}{of}.", case.label))
         }));
+        sentences.extend(data_in_words(cases));
+        sentences.extend(self.stairs_in_words());
         if self.ceilings.plateau.as_ref().is_some_and(|plateau| !plateau.shows_memory()) {
             sentences.push(
                 "Bandwidth had not come to rest past the last cache: take the memory figure as a bound.".to_owned(),
@@ -187,12 +189,17 @@ impl Subject<'_> {
             let name = format!("memory {}", clean(&ceiling.kernel));
             ceiling_row(&name, ceiling.rate, "B/s", None, reference(&ceiling.case, benchmarks))
         });
+        let stairs = self.stairs_of("cache").into_iter().next().map_or(&[][..], |stairs| &stairs.levels);
+        let caches = stairs.iter().filter(|level| level.name != "memory").map(|level| {
+            let name = format!("{} read", clean(&level.name));
+            ceiling_row(&name, level.value, "B/s", None, reference(&level.case, benchmarks))
+        });
         let compute = self.ceilings.compute.iter().enumerate().map(|(index, ceiling)| {
             let name = format!("{} {}", clean(&ceiling.benchmark), ceiling.precision);
             let ridge = self.ridge(index).map(|ridge| ridge.intensity);
             ceiling_row(&name, ceiling.rate, ceiling.precision.rate_unit(), ridge, reference(&ceiling.case, benchmarks))
         });
-        let rows: Vec<Row> = memory.chain(compute).collect();
+        let rows: Vec<Row> = memory.chain(caches).chain(compute).collect();
         if rows.is_empty() {
             return None;
         }
@@ -227,6 +234,35 @@ impl Subject<'_> {
         let columns = vec![Column::text("Working set over last cache"), Column::number("Bandwidth (GB/s)")];
         Some(Table { caption, columns, rows: plateau.steps.iter().map(row).collect() })
     }
+}
+
+/// `With zeros instead of random data, f32 2048³ runs at 1.02 times the rate; with integers, at 1 times.`: for
+/// the largest product measured with several kinds of data.
+fn data_in_words(cases: &[CaseData<'_>]) -> Option<String> {
+    let rate = |case: &CaseData<'_>| case.summary.as_ref().map(|summary| summary.headline.value);
+    let same_but_data = |one: &CaseData<'_>, other: &CaseData<'_>| {
+        let others = |case: &CaseData<'_>| {
+            let axes = case.record.case.axes.clone().into_iter();
+            axes.filter(|(name, _)| name != "data").collect::<Vec<_>>()
+        };
+        one.record.case.benchmark == other.record.case.benchmark && others(one) == others(other)
+    };
+    let of =
+        |data: &str| cases.iter().filter(move |case| case.record.case.word("data") == Some(data)).collect::<Vec<_>>();
+    let mut random = of("random");
+    random.sort_by_key(|case| std::cmp::Reverse(case.record.work.operations()));
+    random.into_iter().find_map(|random| {
+        let base = rate(random)?;
+        let said = ["zeros", "integers"].into_iter().filter_map(|data| {
+            let other = of(data).into_iter().find(|other| same_but_data(random, other))?;
+            Some((data, number::times(rate(other)? / base)))
+        });
+        let said: Vec<_> = said.collect();
+        let ((first, ratio), rest) = said.split_first()?;
+        let rest: Vec<String> = rest.iter().map(|(data, ratio)| format!("; with {data}, at {ratio}")).collect();
+        let label = &random.label;
+        Some(format!("With {first} instead of random data, {label} runs at {ratio} the rate{}.", rest.concat()))
+    })
 }
 
 fn reference(key: &str, benchmarks: &[BenchmarkView]) -> Option<CaseRef> {

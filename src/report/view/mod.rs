@@ -11,7 +11,9 @@ mod facts;
 mod method;
 mod notices;
 mod plots;
+mod staircases;
 mod text;
+mod together;
 
 pub(crate) use cases::cause;
 pub use cases::{BenchmarkView, CaseView, ResultView};
@@ -20,9 +22,10 @@ pub use plots::{
     Bar, Bars, ComputeRoof, Curve, Curves, Drawn, Mark, MemoryRoof, Plot, Point, Ridge, Roofline, Segment, Stack,
     Stacks, Strip, Strips, Threshold,
 };
+pub use staircases::{LevelMark, StairCurve, StairPoint, Stairs};
 pub use text::clean;
 
-use crate::fit::Ceilings;
+use crate::fit::{Ceilings, Staircase, staircases};
 use crate::record::{DeviceInfo, DeviceKind, Run};
 use text::Anchors;
 
@@ -33,6 +36,8 @@ pub struct View {
     pub title: String,
     /// Set when a result speaks of no hardware: to be shown so that nobody overlooks it.
     pub watermark: Option<String>,
+    /// Plots of several devices at once.
+    pub together: Vec<Plot>,
     /// One part per device of each run.
     pub devices: Vec<DeviceView>,
     /// What a reader must know, worst first, each with what to do.
@@ -266,7 +271,7 @@ impl View {
         for fixed in ["top", "claims", "environment", "method", "warnings"] {
             anchors.take(fixed);
         }
-        let mut devices = Vec::new();
+        let (mut devices, mut silhouettes) = (Vec::new(), Vec::new());
         let mut found = Vec::new();
         for run in runs {
             let about = several.then(|| format!("run {}", clean(&run.header.run_id)));
@@ -275,13 +280,16 @@ impl View {
                 let subject = Subject::new(run, index, info, runs, several);
                 let (device, notices) = subject.view(devices.len(), &mut anchors);
                 devices.push(device);
+                silhouettes.extend(subject.silhouette());
                 found.extend(notices);
             }
         }
         found.sort_by_key(|notice: &Notice| notice.level);
+        let watermark = watermark(runs.iter().flat_map(|run| &run.header.devices));
         Self {
             title: title(&devices),
-            watermark: watermark(runs.iter().flat_map(|run| &run.header.devices)),
+            together: together::together(&silhouettes, watermark.clone(), &mut anchors),
+            watermark,
             devices,
             notices: found,
             environment: facts::environment(runs),
@@ -307,6 +315,11 @@ impl View {
         self
     }
 
+    /// Every plot: those of several devices, then each device's.
+    pub fn plots(&self) -> impl Iterator<Item = &Plot> {
+        self.together.iter().chain(self.devices.iter().flat_map(|device| &device.plots))
+    }
+
     /// The devices' benchmark parts, in order.
     pub fn benchmarks(&self) -> impl Iterator<Item = &BenchmarkView> {
         self.devices.iter().flat_map(|device| &device.benchmarks)
@@ -321,6 +334,7 @@ struct Subject<'a> {
     name: String,
     several: bool,
     ceilings: Ceilings,
+    staircases: Vec<Staircase>,
 }
 
 impl<'a> Subject<'a> {
@@ -331,7 +345,8 @@ impl<'a> Subject<'a> {
             0 | 1 => bare,
             _ => format!("{bare} ({}, run {})", clean(&info.selector), clean(&run.header.run_id)),
         };
-        Self { run, index, info, name, several, ceilings: Ceilings::of(run, index) }
+        let (ceilings, staircases) = (Ceilings::of(run, index), staircases(run, index));
+        Self { run, index, info, name, several, ceilings, staircases }
     }
 
     fn view(&self, position: usize, anchors: &mut Anchors) -> (DeviceView, Vec<Notice>) {

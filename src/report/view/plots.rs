@@ -1,8 +1,8 @@
 //! What the plots show, as numbers; [`crate::report::plots`] decides how they look.
 
-use super::Subject;
 use super::cases::CaseData;
 use super::text::{Anchors, clean};
+use super::{Stairs, Subject};
 use crate::record::{Precision, Quantity};
 use crate::report::number;
 use crate::summary::{CONFIDENCE, Estimate};
@@ -29,6 +29,8 @@ pub struct Plot {
 pub enum Drawn {
     /// The roofline.
     Roofline(Roofline),
+    /// Bandwidth or latency by working set.
+    Staircase(Stairs),
     /// Matrix products by size.
     Matmul(Bars),
     /// Every sample of every case.
@@ -132,6 +134,8 @@ pub struct Roofline {
 /// A sloped ceiling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemoryRoof {
+    /// Level of the memory hierarchy: `memory`, `L2` …
+    pub level: String,
     /// Kernel that reached it.
     pub kernel: String,
     /// Bytes per second.
@@ -233,10 +237,12 @@ pub struct Strip {
     pub median: String,
 }
 
-/// Whether a case is a matrix product: it has a shape and its answer is a throughput.
+/// Whether a case is a matrix product of random data: it has a shape and its answer is a throughput. Other data
+/// may run faster, and are compared with random ones elsewhere.
 pub(super) fn is_product(case: &CaseData<'_>) -> bool {
     let shape = ["m", "n", "k"].iter().all(|axis| case.record.case.count(axis).is_some());
-    shape && case.record.quantity == Quantity::Throughput
+    let random = case.record.case.word("data").is_none_or(|data| data == "random");
+    shape && random && case.record.quantity == Quantity::Throughput
 }
 
 impl Subject<'_> {
@@ -250,6 +256,11 @@ impl Subject<'_> {
         };
         if let Some(roofline) = self.roofline(cases) {
             add("roofline", "Roofline", roofline_caption(), Drawn::Roofline(roofline));
+        }
+        for (benchmark, title) in [("cache", "Bandwidth by working set"), ("latency", "Latency by working set")] {
+            if let Some((stairs, caption)) = self.stairs(benchmark) {
+                add(benchmark, title, caption, Drawn::Staircase(stairs));
+            }
         }
         if let Some(bars) = self.bars(cases) {
             add("matmul", "Matrix products by size", matmul_caption(), Drawn::Matmul(bars));
@@ -266,7 +277,14 @@ impl Subject<'_> {
         let others =
             self.ceilings.memory.iter().filter(|ceiling| base.is_none_or(|base| base.kernel != ceiling.kernel));
         for ceiling in base.into_iter().chain(others) {
-            memory.push(MemoryRoof { kernel: clean(&ceiling.kernel), rate: ceiling.rate });
+            memory.push(MemoryRoof { level: "memory".to_owned(), kernel: clean(&ceiling.kernel), rate: ceiling.rate });
+        }
+        let stairs = self.stairs_of("cache").into_iter().next().map_or(&[][..], |stairs| &stairs.levels);
+        let (slowest, caches): (Vec<_>, Vec<_>) = stairs.iter().partition(|level| level.name == "memory");
+        // The staircase's memory stands in where `memory` was not run.
+        let slowest = slowest.into_iter().filter(|_| base.is_none());
+        for level in slowest.chain(caches) {
+            memory.push(MemoryRoof { level: clean(&level.name), kernel: "read".to_owned(), rate: level.value });
         }
         let roofs = self.roofs();
         let spoken = self.spokesman().map(|(index, _)| index);
@@ -292,7 +310,9 @@ impl Subject<'_> {
             let case = cases.iter().find(|case| case.record.case.key() == point.case);
             Point {
                 case: clean(&point.case),
-                label: case.map_or_else(String::new, |case| shape(&case.label, point.precision)),
+                label: case
+                    .filter(|case| names_points(case))
+                    .map_or_else(String::new, |case| shape(&case.label, point.precision)),
                 benchmark: clean(&point.benchmark),
                 precision: point.precision,
                 intensity: point.intensity,
@@ -329,6 +349,11 @@ impl Subject<'_> {
         let bars: Vec<Bar> = sorted.into_iter().map(|(_, _, bar)| bar).collect();
         if bars.is_empty() { None } else { Some(Bars { bars }) }
     }
+}
+
+/// Whether the points of a case's benchmark get names: those of `intensity` have the horizontal axis for one.
+fn names_points(case: &CaseData<'_>) -> bool {
+    case.record.case.benchmark != "intensity"
 }
 
 /// A case's label without its precision, which the plot's colours say.

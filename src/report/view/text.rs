@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::record::{AxisValue, Case};
-use crate::units::ByteCount;
+use crate::units::{ByteCount, digits};
 
 /// Longest text taken over from a run file; driver messages can be pages long.
 const LONGEST: usize = 600;
@@ -55,7 +55,8 @@ impl Anchors {
 }
 
 /// Axes in the order a reader expects; those not listed come after, by name.
-const AXIS_ORDER: [&str; 8] = ["kernel", "precision", "provider", "m", "n", "k", "size", "threads"];
+const AXIS_ORDER: [&str; 13] =
+    ["kernel", "precision", "provider", "slice", "m", "n", "k", "data", "fmas", "stride", "size", "threads", "chains"];
 
 /// Where an axis stands among others.
 pub fn axis_rank(name: &str) -> (usize, &str) {
@@ -65,7 +66,7 @@ pub fn axis_rank(name: &str) -> (usize, &str) {
 /// The value of an axis in a table. A size is in bytes by the suite's convention.
 pub fn axis_value(name: &str, value: &AxisValue) -> String {
     match value {
-        AxisValue::Count(bytes) if name == "size" => ByteCount(*bytes).to_string(),
+        AxisValue::Count(bytes) if matches!(name, "size" | "stride") => ByteCount(*bytes).to_string(),
         AxisValue::Count(count) => count.to_string(),
         AxisValue::Word(word) => clean(word),
     }
@@ -85,6 +86,13 @@ pub fn label(case: &Case) -> String {
             ("n" | "k", [Some(_), Some(_), Some(_)]) => {}
             ("threads", _) if shown == "1" => parts.push("1 thread".to_owned()),
             ("threads", _) => parts.push(format!("{shown} threads")),
+            // What is usual goes without saying.
+            ("data", _) if shown == "random" => {}
+            ("chains", _) if shown == "1" => parts.push("1 chain".to_owned()),
+            ("chains", _) => parts.push(format!("{shown} chains")),
+            ("fmas", _) if case.benchmark == "intensity" => {
+                parts.push(case.count("fmas").map_or(shown, |fmas| format!("{} FLOP/B", digits(fmas as f64 / 16.0))));
+            }
             ("size", _) => parts.push(shown),
             (name, _) if matches!(value, AxisValue::Count(_)) => parts.push(format!("{} {shown}", clean(name))),
             _ => parts.push(shown),

@@ -1,5 +1,7 @@
 //! `memory_read`: the wrapping sum of each of 256 chunks.
 
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::vector::{Portable, Words};
@@ -25,7 +27,7 @@ pub(super) static KERNEL: Kernel = Kernel {
 };
 
 /// Chunks, and words of the output.
-const PARTS: u64 = 256;
+pub(super) const PARTS: u64 = 256;
 
 fn check(args: &[Value]) -> Result<(), String> {
     let fits = matches!(args, [Value::Buffer(from), Value::Buffer(out), Value::U64(words)]
@@ -33,23 +35,60 @@ fn check(args: &[Value]) -> Result<(), String> {
     require(fits, "memory_read(in, out, words: U64) with in of words or more and out of 256 words")
 }
 
-/// Chunks do not end where shares do. The worker that has a chunk's first word writes its sum; one that
-/// comes in later in the chunk adds to it once all have written.
 #[inline(always)]
 unsafe fn run<V: Words, const STREAMS: usize, const UNROLL: usize, const AHEAD: usize>(
     args: &[Value],
     place: Place<'_>,
 ) {
     let [Value::Buffer(from), Value::Buffer(out), Value::U64(words)] = args else { return };
-    let (from, out) = (from.words().cast_const(), out.words());
-    let range = share(*words, place);
-    let mut chunk = if range.is_empty() { PARTS } else { chunk_of(*words, range.start) };
+    let parts = Parts::<V, STREAMS, UNROLL, AHEAD>(from.words().cast_const(), PhantomData);
+    // SAFETY: the check held `words` against the input and 256 words against the output.
+    unsafe { sum_chunks(*words, out.words(), place, &parts) };
+}
+
+/// How a range of words is summed. No closure: it would not be compiled for the instruction set.
+pub(super) trait SumOf {
+    /// The sum over a range of words.
+    ///
+    /// # Safety
+    /// The range must lie within the words, and the processor must have the instructions.
+    unsafe fn sum_of(&self, range: Range<u64>) -> u32;
+}
+
+/// The words of `memory_read`, and how they are read.
+struct Parts<V, const STREAMS: usize, const UNROLL: usize, const AHEAD: usize>(*const u32, PhantomData<V>);
+
+impl<V: Words, const STREAMS: usize, const UNROLL: usize, const AHEAD: usize> SumOf
+    for Parts<V, STREAMS, UNROLL, AHEAD>
+{
+    #[inline(always)]
+    unsafe fn sum_of(&self, range: Range<u64>) -> u32 {
+        // SAFETY: passed on.
+        unsafe {
+            sum::<V, STREAMS, UNROLL, AHEAD>(self.0.add(range.start as usize), (range.end - range.start) as usize)
+        }
+    }
+}
+
+/// Writes a sum for each of 256 chunks of `words` words.
+///
+/// Chunks do not end where shares do. The worker that has a chunk's first word writes its sum; one that
+/// comes in later in the chunk adds to it once all have written.
+///
+/// # Safety
+/// `part` must be good for ranges of `words` words, `out` for [`PARTS`] words, and all of the team must
+/// call it.
+#[inline(always)]
+pub(super) unsafe fn sum_chunks(words: u64, out: *mut u32, place: Place<'_>, part: &impl SumOf) {
+    let range = share(words, place);
+    let mut chunk = if range.is_empty() { PARTS } else { chunk_of(words, range.start) };
     let mut late = None;
-    while chunk < PARTS && cut(*words, chunk, PARTS) < range.end {
-        let (start, end) = (cut(*words, chunk, PARTS), cut(*words, chunk + 1, PARTS));
-        let (first, last) = (start.max(range.start), end.min(range.end));
-        // SAFETY: the range lies within `words`, which the check held against the buffer.
-        let sum = unsafe { sum::<V, STREAMS, UNROLL, AHEAD>(from.add(first as usize), (last - first) as usize) };
+    while chunk < PARTS && cut(words, chunk, PARTS) < range.end {
+        let (start, end) = (cut(words, chunk, PARTS), cut(words, chunk + 1, PARTS));
+        let own = start.max(range.start)..end.min(range.end);
+        let first = own.start;
+        // SAFETY: both ends are borders of `words`.
+        let sum = unsafe { part.sum_of(own) };
         if first != start {
             late = Some((chunk, sum));
         } else if start != end {
@@ -59,7 +98,7 @@ unsafe fn run<V: Words, const STREAMS: usize, const UNROLL: usize, const AHEAD: 
         chunk += 1;
     }
     if place.index == 0 {
-        for empty in (0..PARTS).filter(|part| cut(*words, *part, PARTS) == cut(*words, part + 1, PARTS)) {
+        for empty in (0..PARTS).filter(|part| cut(words, *part, PARTS) == cut(words, part + 1, PARTS)) {
             // SAFETY: less than `PARTS`; nobody else writes the sum of an empty chunk.
             unsafe { out.add(empty as usize).write(0) };
         }

@@ -4,8 +4,11 @@
 //! compiled for one instruction set and one memory access pattern; which of them the processor can run
 //! is asked at run time. What the arguments mean is in `kernels/<id>/README.md`.
 
+mod cache_read;
+mod chase;
 mod empty;
 mod fma;
+mod intensity;
 mod memory_copy;
 mod memory_read;
 mod memory_triad;
@@ -24,7 +27,10 @@ static KERNELS: &[&Kernel] = &[
     &memory_write::KERNEL,
     &memory_copy::KERNEL,
     &memory_triad::KERNEL,
+    &cache_read::KERNEL,
+    &chase::KERNEL,
     &fma::KERNEL,
+    &intensity::KERNEL,
     &empty::KERNEL,
 ];
 
