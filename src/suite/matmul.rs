@@ -16,8 +16,9 @@ static META: Meta = Meta {
     caveats: &[
         "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU. The variant names \
          the plan that won the race.",
-        "Repeats rotate through copies of b that together exceed the last cache four times, as a model's weights do; \
-         a and c stay warm, as activations do.",
+        "Where fewer than 1024 operations are made per byte of b, repeats rotate through copies of b that together \
+         exceed the last cache four times, as a model's weights do; a and c stay warm, as activations do. A larger m \
+         is bound by arithmetic wherever b lies, and has one b.",
         "A small m is bound by reading b: compare its bytes per second with memory's read. On the CPU the crate's path \
          for m = 1 reads b at well under half of that, where OpenBLAS comes near it.",
         "Data are random over [-1, 1) with full significands. Zeros or small integers run faster on power-limited \
@@ -37,6 +38,9 @@ static META: Meta = Meta {
     ],
 };
 
+/// With this many operations per byte of b, reading b takes little time on any device: the highest ridge
+/// point of a datasheet is 590 FLOP/byte (H100 SXM, dense FP8 over HBM3).
+const ARITHMETIC_BOUND: u64 = 1024;
 /// Copies of b together are at least this many times the last cache …
 const COLD: u64 = 4;
 /// … but no more than this many copies.
@@ -150,6 +154,9 @@ impl Shape {
 
     /// Copies of b that repeats rotate through.
     fn copies(&self, device: &DeviceInfo) -> u64 {
+        if 2 * self.m / self.precision.size() >= ARITHMETIC_BOUND {
+            return 1;
+        }
         let cache = device.last_cache().map_or(UNKNOWN_CACHE, |cache| cache.0);
         (COLD * cache).div_ceil(self.k * self.n * self.precision.size()).clamp(1, COPIES_MAX)
     }
