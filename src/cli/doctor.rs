@@ -8,7 +8,7 @@ use super::{Command, Exit, Failure, print};
 use crate::device::{BACKENDS, Probe};
 use crate::measure::environment;
 use crate::measure::lock::DeviceLock;
-use crate::record::Environment;
+use crate::record::{DeviceKind, Environment};
 
 pub const COMMAND: Command = Command {
     name: "doctor",
@@ -29,7 +29,11 @@ fn run() -> Result<Exit, Failure> {
                     match DeviceLock::take(&device) {
                         Ok(_) => {
                             usable += 1;
-                            text += &format!("ok    {}: {}\n", device.selector, device.name);
+                            let kind = match device.kind {
+                                DeviceKind::Software => " (software, on the CPU: used only when asked for)",
+                                _ => "",
+                            };
+                            text += &format!("ok    {}: {}{kind}\n", device.selector, device.name);
                         }
                         Err(error) => {
                             busy += 1;

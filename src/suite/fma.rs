@@ -1,9 +1,13 @@
 //! `fma`: the rate of multiply-adds out of registers.
 
 use super::check::{for_each_block, within, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand, places_work_groups,
+};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{
+    AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work,
+};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -20,11 +24,18 @@ static META: Meta = Meta {
         "Integers have no fused multiply-add on most processors: a step is a multiplication and an addition.",
         "The ratio of all threads to one shows what the cores share: well under their number means siblings of one \
          core, a lower clock under load, or a noisy neighbour.",
+        "A GPU places work itself and cannot be kept to some of its units: there, threads is the amount of work, 12288 \
+         lanes each, enough to fill the largest.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
         Axis { name: "precision", about: "number format", words: &["f64", "f32", "i32"], range: WORDS_ONLY },
-        Axis { name: "threads", about: "compute units used: 1 to all of the device's", words: &[], range: THREADS },
+        Axis {
+            name: "threads",
+            about: "compute units used: 1 to all of the device's; on a GPU the amount of work, in 12288 lanes",
+            words: &[],
+            range: THREADS,
+        },
     ],
 };
 
@@ -32,6 +43,10 @@ static META: Meta = Meta {
 const ITERATIONS: u32 = 4096;
 /// Lanes per compute unit: a multiple of every vector width times every number of chains in use.
 const LANES: u64 = 12_288;
+/// Threads' worth of lanes for a GPU: 1.6 million, several for every place that the largest has.
+const GPU_THREADS: u64 = 128;
+/// The same for a renderer that runs on the cores of a CPU, which would take seconds over that many.
+const SOFTWARE_THREADS: u64 = 8;
 
 impl Benchmark for Fma {
     fn meta(&self) -> &'static Meta {
@@ -40,7 +55,11 @@ impl Benchmark for Fma {
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let precisions = META.axes[0].words.iter().map(|word| AxisValue::from(*word)).collect();
-        let mut threads = vec![1, u64::from(device.compute_units)];
+        let mut threads = match (places_work_groups(device), device.kind) {
+            (false, _) => vec![1, u64::from(device.compute_units)],
+            (true, DeviceKind::Software) => vec![SOFTWARE_THREADS],
+            (true, _) => vec![GPU_THREADS],
+        };
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();
         expand(META.id, request, &[("precision", precisions), ("threads", threads)])
@@ -65,9 +84,12 @@ impl Benchmark for Fma {
             Precision::I32 => 2,
             other => return Err(Stop::Skip(format!("fma has no form for {other}"))),
         };
+        if !device.info().features.iter().any(|feature| feature == precision.name()) {
+            return Err(Stop::Skip(format!("the device does not compute in {precision}")));
+        }
         let units = u64::from(device.info().compute_units);
         let threads = case.count("threads").unwrap_or(1);
-        if threads > units {
+        if threads > units && !places_work_groups(device.info()) {
             return Err(Stop::Skip(format!("{threads} threads asked for, the device has {units} compute units")));
         }
         let output = device.alloc(self.footprint(device.info(), case), Place::Device)?;

@@ -1,9 +1,13 @@
 //! `matmul`: matrix products, square and skinny.
 
 use super::check::{read_words, seed_of, within};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, SIDE, Stop, WORDS_ONLY, expand};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, SIDE, Stop, WORDS_ONLY, expand,
+};
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{
+    AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work,
+};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -14,8 +18,8 @@ static META: Meta = Meta {
     question: "How fast does this device multiply matrices, large square ones and those of a small batch?",
     formula: "2 m n k / median time of a repeat of c[m, n] = a[m, k] b[k, n]. Bytes: a and b read once, c written once.",
     caveats: &[
-        "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU. The variant names \
-         the plan that won the race.",
+        "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU, and this project's \
+         own kernels where no library can be called, as through wgpu. The variant names the plan that won the race.",
         "Where fewer than 1024 operations are made per byte of b, repeats rotate through copies of b that together \
          exceed the last cache four times, as a model's weights do; a and c stay warm, as activations do. A larger m \
          is bound by arithmetic wherever b lies, and has one b.",
@@ -55,7 +59,7 @@ impl Benchmark for Matmul {
         &META
     }
 
-    fn cases(&self, _device: &DeviceInfo, request: &Request) -> Vec<Case> {
+    fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let precision = ("precision", vec![AxisValue::from("f32")]);
         if ["m", "n", "k"].iter().any(|axis| request.axes.contains_key(*axis)) {
             let side = vec![AxisValue::Count(4096)];
@@ -66,7 +70,7 @@ impl Benchmark for Matmul {
             let [m, n, k] = axes;
             expand(META.id, request, &[m, n, k, precision.clone()])
         };
-        shapes(request.profile).into_iter().flat_map(point).collect()
+        shapes(request.profile, device.kind).into_iter().flat_map(point).collect()
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -91,9 +95,13 @@ impl Benchmark for Matmul {
         let (Some(pattern_a), Some(_)) = (shape.a(case), shape.b(case, 0)) else {
             return Err(Stop::Skip(format!("there is no filling for {}", shape.precision)));
         };
-        let step = Step::Matmul { desc: shape.desc(), plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) };
+        // The library users would call, where there is one.
+        let mut step = shape.step(Provider::Vendor);
         if device.options(&step)?.is_empty() {
-            return Err(Stop::Skip(format!("the device has no matrix product of {}", shape.precision)));
+            step = shape.step(Provider::Own);
+            if device.options(&step)?.is_empty() {
+                return Err(Stop::Skip(format!("the device has no matrix product of {}", shape.precision)));
+            }
         }
         let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
         device.fill(a, pattern_a)?;
@@ -113,8 +121,11 @@ impl Benchmark for Matmul {
     }
 }
 
-fn shapes(profile: Profile) -> Vec<[u64; 3]> {
+fn shapes(profile: Profile, kind: DeviceKind) -> Vec<[u64; 3]> {
     let (squares, batches): (&[u64], &[u64]) = match profile {
+        // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
+        Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
+        Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
         Profile::Quick => (&[2048], &[1, 8, 64]),
         Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
         Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
@@ -138,7 +149,11 @@ impl Shape {
         Self { m: side("m"), n: side("n"), k: side("k"), precision }
     }
 
-    fn desc(&self) -> MatmulDesc {
+    fn step(&self, provider: Provider) -> Step {
+        Step::Matmul { desc: self.desc(provider), plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) }
+    }
+
+    fn desc(&self, provider: Provider) -> MatmulDesc {
         MatmulDesc {
             m: self.m,
             n: self.n,
@@ -148,7 +163,7 @@ impl Shape {
             c: self.precision,
             accumulate: self.precision,
             b_transposed: false,
-            provider: Provider::Vendor,
+            provider,
         }
     }
 

@@ -113,14 +113,21 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
         cases.extend(shapes.map(|shape| matmul(shape, precision)));
     }
     cases.extend(["after_all", "after_each"].map(|wait| launch(all, wait)));
+    every_way_is_right(cpu.as_mut(), &cases);
+}
+
+/// Runs every case in every way a device offers, and checks each result.
+pub fn every_way_is_right(device: &mut dyn Device, cases: &[Case]) {
     for case in cases {
-        for option in 0..ways(cpu.as_mut(), &case) {
-            let mark = cpu.mark();
-            let (mut outputs, name) = outputs_of(cpu.as_mut(), &case, option, 2);
-            let passed = find(&case.benchmark).check(&case, &mut outputs);
+        let count = ways(device, case);
+        assert!(count > 0, "{}: no way to run it", case.key());
+        for option in 0..count {
+            let mark = device.mark();
+            let (mut outputs, name) = outputs_of(device, case, option, 2);
+            let passed = find(&case.benchmark).check(case, &mut outputs);
             let passed = passed.unwrap_or_else(|error| panic!("{} by {name}: {error}", case.key()));
             assert!(passed.compared > 0 && passed.worst.get() <= 1.0, "{} by {name}: {passed:?}", case.key());
-            cpu.release(mark).unwrap();
+            device.release(mark).unwrap();
         }
     }
 }

@@ -9,7 +9,7 @@ use super::view::{
     Badge, BenchmarkView, Card, CaseRef, Cell, DeviceView, Fact, FactGroup, Level, Notice, Plot, Table, View,
 };
 
-static STYLE: &str = include_str!("assets/style.css");
+static STYLE: &str = include_str!("../assets/style.css");
 
 /// Cases of a notice shown at once; more are folded away.
 const FOLD: usize = 6;
