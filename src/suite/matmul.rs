@@ -1,13 +1,9 @@
 //! `matmul`: matrix products, square and skinny.
 
 use super::check::{read_words, seed_of, within};
-use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, SIDE, Stop, WORDS_ONLY, expand,
-};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, SIDE, Stop, WORDS_ONLY, expand};
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
-use crate::record::{
-    AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work,
-};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.

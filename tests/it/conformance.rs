@@ -180,8 +180,7 @@ fn a_step_waits_for_all_of_the_step_before(device: &mut dyn Device) {
         provider,
     };
     let product = [Provider::Vendor, Provider::Own].into_iter().find_map(|provider| {
-        let step =
-            Step::Matmul { desc: desc(provider), plan: String::new(), a: Slot(0), b: Slot(2), c: Slot(3) };
+        let step = Step::Matmul { desc: desc(provider), plan: String::new(), a: Slot(0), b: Slot(2), c: Slot(3) };
         device.options(&step).unwrap().into_iter().next()
     });
     let Some(product) = product else {

@@ -41,7 +41,7 @@ fn request(profile: Profile, axes: &[(&str, Vec<AxisValue>)]) -> Request {
 
 /// Outputs held in memory, to be spoiled.
 #[derive(Clone)]
-struct Held(Vec<Vec<u8>>);
+pub struct Held(pub Vec<Vec<u8>>);
 
 impl Outputs for Held {
     fn read(&mut self, index: usize, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError> {
@@ -58,7 +58,7 @@ fn output_bytes(case: &Case) -> usize {
     if case.benchmark == "launch" { case.count("threads").unwrap() as usize * 64 } else { work as usize }
 }
 
-fn held(device: &mut dyn Device, outputs: &[BufferId], bytes: usize) -> Held {
+pub fn held(device: &mut dyn Device, outputs: &[BufferId], bytes: usize) -> Held {
     let read = |buffer: &BufferId| {
         let mut held = vec![0; bytes];
         device.read(*buffer, ByteCount::ZERO, &mut held).unwrap();
@@ -69,7 +69,7 @@ fn held(device: &mut dyn Device, outputs: &[BufferId], bytes: usize) -> Held {
 
 /// Runs a case's program, every step by the `option`-th of its ways (the last if there are fewer), on
 /// poisoned outputs.
-fn outputs_of(device: &mut dyn Device, case: &Case, option: usize, repeats: u32) -> (Held, String) {
+pub fn outputs_of(device: &mut dyn Device, case: &Case, option: usize, repeats: u32) -> (Held, String) {
     let mut program = find(&case.benchmark).prepare(case, device).unwrap();
     let mut name = String::new();
     for step in &mut program.steps {
@@ -182,7 +182,7 @@ fn nudge(case: &Case, bytes: &mut [u8]) {
     }
 }
 
-fn assert_wrong(case: &Case, outputs: &Held, sabotage: &str) {
+pub fn assert_wrong(case: &Case, outputs: &Held, sabotage: &str) {
     let verdict = find(&case.benchmark).check(case, &mut outputs.clone());
     assert!(matches!(verdict, Err(CheckError::Wrong(_))), "{}: {sabotage} gave {verdict:?}", case.key());
 }

@@ -10,7 +10,7 @@ use rooflint::suite::{self, Profile, Request};
 use rooflint::units::{ByteCount, Seconds};
 
 use crate::conformance::{self, once, words};
-use crate::suite::every_way_is_right;
+use crate::suite::{Held, assert_wrong, every_way_is_right, held, outputs_of};
 
 /// The adapters here; none is a failure where wgpu is required.
 fn adapters() -> Vec<DeviceInfo> {
@@ -85,7 +85,10 @@ fn the_clock_is_named_and_agrees_with_the_hosts() {
             "wgpu_timestamp" => assert!((timer.agreement.unwrap().get() - 1.0).abs() <= 0.02, "{timer:?}"),
             "host" => {
                 assert_eq!(timer.agreement, None);
-                assert!(wgpu.conditions()["clock"].contains("host"));
+                let note = &wgpu.conditions()["clock"];
+                assert!(note.contains("host"), "{note}");
+                // A busy host spoils the comparison by some percent. Nothing at all is a fault of ours.
+                assert!(!note.contains("give 0.000") && !note.contains("NaN"), "{note}");
             }
             other => panic!("unknown clock {other}"),
         }
@@ -108,14 +111,24 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
                 cases.push(case("memory", &[("kernel", kernel.into()), ("size", (words * 4).into())]));
             }
         }
-        for precision in ["f64", "f32", "i32"].into_iter().filter(|name| info.features.iter().any(|has| has == name)) {
+        for precision in
+            ["f64", "f32", "f16", "i32"].into_iter().filter(|name| info.features.iter().any(|has| has == name))
+        {
             for threads in [1_u64, 3] {
                 cases.push(case("fma", &[("precision", precision.into()), ("threads", threads.into())]));
             }
         }
         let shapes = [
-            [1, 1, 1], [1, 5, 3], [3, 1, 7], [1, 100, 50], [100, 1, 50], [8, 64, 40], [17, 19, 23], [64, 48, 80],
-            [129, 257, 65], [200, 130, 33],
+            [1, 1, 1],
+            [1, 5, 3],
+            [3, 1, 7],
+            [1, 100, 50],
+            [100, 1, 50],
+            [8, 64, 40],
+            [17, 19, 23],
+            [64, 48, 80],
+            [129, 257, 65],
+            [200, 130, 33],
         ];
         for [m, n, k] in shapes {
             let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side): (_, u64)| (name, AxisValue::Count(side)));
@@ -126,6 +139,36 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
             cases.push(case("launch", &[("threads", 1_u64.into()), ("wait", wait.into())]));
         }
         every_way_is_right(wgpu.as_mut(), &cases);
+    }
+}
+
+/// The other formats' checks are sabotaged on the CPU, which has no binary16.
+#[test]
+fn the_check_of_halves_rejects_every_sabotage() {
+    let has_halves = |info: &&DeviceInfo| info.features.iter().any(|feature| feature == "f16");
+    for info in adapters().iter().filter(has_halves) {
+        let mut wgpu = open(info);
+        let case = case("fma", &[("precision", "f16".into()), ("threads", 1_u64.into())]);
+        let (right, _) = outputs_of(wgpu.as_mut(), &case, 0, 1);
+        let bytes = right.0[0].len();
+        assert_eq!(bytes, 12_288 * 2);
+        for element in (0..bytes / 2).step_by(97).chain([bytes / 2 - 1]) {
+            let mut spoiled = right.clone();
+            spoiled.0[0][2 * element] ^= 1;
+            assert_wrong(&case, &spoiled, "one bit off");
+            spoiled.0[0][2 * element..][..2].copy_from_slice(&0x7e00_u16.to_le_bytes());
+            assert_wrong(&case, &spoiled, "NaN");
+        }
+        assert_wrong(&case, &Held(vec![vec![0; bytes]]), "all zero");
+        assert_wrong(&case, &Held(vec![Pattern::Poison.word(0).to_le_bytes().repeat(bytes / 4)]), "poison");
+        let mut program = suite::find("fma").unwrap().prepare(&case, wgpu.as_mut()).unwrap();
+        if let Step::Launch { args, .. } = &mut program.steps[0] {
+            for arg in args.iter_mut().filter(|arg| **arg == Arg::U64(2048)) {
+                *arg = Arg::U64(2028);
+            }
+        }
+        wgpu.record(&program).unwrap();
+        assert_wrong(&case, &held(wgpu.as_mut(), &program.outputs, bytes), "1 % of the iterations missing");
     }
 }
 
@@ -170,7 +213,8 @@ fn matrices_are_multiplied_whichever_way_b_is_stored() {
                 wgpu.record(&Program { steps, bindings, outputs: vec![row[2]], submit: Submit::Stream }).unwrap();
                 for (index, found) in (0..).zip(words(wgpu.as_mut(), row[2], (m * n) as usize)) {
                     let product = |at: u64| {
-                        let [a, b] = [(0, index / n), (1, index % n)].map(|(of, line)| patterns[of].f32_at(line * k + at));
+                        let [a, b] =
+                            [(0, index / n), (1, index % n)].map(|(of, line)| patterns[of].f32_at(line * k + at));
                         f64::from(a) * f64::from(b)
                     };
                     let error = (f64::from(f32::from_bits(found)) - (0..k).map(product).sum::<f64>()).abs();
@@ -269,7 +313,8 @@ fn a_device_can_be_dropped_and_opened_again() {
             let buffer = wgpu.alloc(ByteCount(400), Place::Device).unwrap();
             wgpu.fill(buffer, Pattern::Zeros).unwrap();
             let steps = vec![Step::launch("memory_write", vec![Arg::Buffer(Slot(0)), Arg::U64(100), Arg::U32(1)])];
-            let program = Program { steps, bindings: vec![vec![buffer]], outputs: vec![buffer], submit: Submit::Stream };
+            let program =
+                Program { steps, bindings: vec![vec![buffer]], outputs: vec![buffer], submit: Submit::Stream };
             let recorded = wgpu.record(&program).unwrap();
             wgpu.run(recorded, &once(2)).unwrap();
             assert_eq!(words(wgpu.as_mut(), buffer, 1), [1]);
@@ -284,8 +329,8 @@ fn runs_through_the_command_line() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
         let mut command = assert_cmd::Command::cargo_bin("rooflint").unwrap();
-        let axes = ["kernel=copy,read", "size=1MiB", "m=2", "n=64", "k=64", "precision=f32", "wait=after_all"];
-        command.args(["run", "--device", &info.selector, "--budget", "2s", "--out"]).arg(&out);
+        let axes = ["kernel=copy", "size=1MiB", "m=2", "n=64", "k=64", "precision=f32", "wait=after_all"];
+        command.args(["run", "--device", &info.selector, "--out"]).arg(&out);
         for axis in axes {
             command.args(["--axis", axis]);
         }
@@ -298,6 +343,6 @@ fn runs_through_the_command_line() {
             let measured = record.outcome.measurement();
             assert!(measured.is_some(), "{}: {:?}", record.case.key(), record.outcome);
         }
-        assert_eq!(run.records.len(), 5);
+        assert_eq!(run.records.len(), 4);
     }
 }

@@ -1,5 +1,7 @@
 //! The GPUs there are: one entry for each, whichever interfaces reach it.
 
+use std::sync::Once;
+
 use super::errors::now;
 use crate::device::{DeviceError, Probe};
 use crate::record::{DeviceInfo, DeviceKind};
@@ -27,8 +29,18 @@ pub(super) struct Found {
     pub info: DeviceInfo,
 }
 
+/// Mesa's layer that puts the desktop's GPU first asks a display server, and complains on standard error where there
+/// is none. Every GPU is listed here, in an order of our own, so the layer is left out.
+fn leave_out_device_selection() {
+    static ONCE: Once = Once::new();
+    // SAFETY: no driver is loaded yet, and this program's own code reads the environment through the standard
+    // library alone, which keeps readers and this writer apart.
+    ONCE.call_once(|| unsafe { std::env::set_var("NODEVICE_SELECT", "1") });
+}
+
 /// Every GPU, hardware first.
 pub(super) fn find() -> Vec<Found> {
+    leave_out_device_selection();
     let mut kept: Vec<(wgpu::Adapter, wgpu::AdapterInfo)> = Vec::new();
     for interface in INTERFACES {
         if !wgpu::Instance::enabled_backend_features().intersects(interface) {

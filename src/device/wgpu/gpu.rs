@@ -86,9 +86,8 @@ impl Gpu {
             let descriptor = wgpu::ShaderModuleDescriptor { label: None, source };
             // SAFETY: only this crate's texts come here; their indices stay within their bindings, which the
             // kernels' Rust side cuts to fit, and their loops end.
-            let module = unsafe {
-                gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            };
+            let module =
+                unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: None,
                 layout: None,

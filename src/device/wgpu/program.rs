@@ -125,8 +125,7 @@ impl Row<'_> {
     }
 
     fn bind_launch(&self, id: &str, variant: &str, args: &[Arg], gpu: &mut Gpu) -> Result<Vec<Bound>, DeviceError> {
-        let kernel =
-            kernels::find(id).ok_or_else(|| DeviceError::Unsupported(format!("wgpu has no kernel '{id}'")))?;
+        let kernel = kernels::find(id).ok_or_else(|| DeviceError::Unsupported(format!("wgpu has no kernel '{id}'")))?;
         let mut values = Vec::new();
         let mut buffers = Vec::new();
         for arg in args {

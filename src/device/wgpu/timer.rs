@@ -30,8 +30,7 @@ impl Stamps {
         }
         use wgpu::BufferUsages as Usage;
         let size = u64::from(PASSES) * 16;
-        let descriptor =
-            wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: PASSES * 2 };
+        let descriptor = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: PASSES * 2 };
         let set = gpu.guarded("open", |gpu| gpu.device.create_query_set(&descriptor))?;
         let resolved = gpu.buffer(size, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?;
         let staging = gpu.buffer(size, Usage::COPY_DST | Usage::MAP_READ)?;

@@ -172,8 +172,7 @@ impl Ahead {
         let mut batch = Vec::new();
         let mut dispatches = 0;
         while batch.len() < self.passes
-            && (batch.is_empty()
-                || dispatches < self.dispatches && dispatches as f64 * dispatch_s < self.seconds)
+            && (batch.is_empty() || dispatches < self.dispatches && dispatches as f64 * dispatch_s < self.seconds)
         {
             let Some(chunk) = chunks.next() else { break };
             dispatches += chunk.range.end - chunk.range.start;

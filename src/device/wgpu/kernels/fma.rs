@@ -9,6 +9,7 @@ pub(in super::super) static KERNEL: Kernel = Kernel { id: "fma", variants, dispa
 const F64: u32 = 0;
 const F32: u32 = 1;
 const I32: u32 = 2;
+const F16: u32 = 3;
 
 /// Steps of a chain, at most: with eight a turn, far below what ends a loop.
 const ITERATIONS_MAX: u64 = 1 << 18;
@@ -20,7 +21,8 @@ const VARIANTS: [(&str, u64, u64); 4] =
 fn variants(args: &[Value], facts: &Facts) -> Vec<&'static str> {
     match args.get(1) {
         Some(Value::U32(F64)) if !facts.features.contains(wgpu::Features::SHADER_F64) => Vec::new(),
-        Some(Value::U32(F64 | F32 | I32)) => VARIANTS.iter().map(|(name, ..)| *name).collect(),
+        Some(Value::U32(F16)) if !facts.features.contains(wgpu::Features::SHADER_F16) => Vec::new(),
+        Some(Value::U32(F64 | F32 | I32 | F16)) => VARIANTS.iter().map(|(name, ..)| *name).collect(),
         _ => Vec::new(),
     }
 }
@@ -48,6 +50,12 @@ fn types(precision: u32) -> &'static str {
              fn advance(x: pack, factor: pack, term: pack) -> pack { return fma(x, factor, term); }\n\
              fn constant(low: u32, high: u32) -> f32 { return bitcast<f32>(low); }\n"
         }
+        F16 => {
+            "enable f16;\nalias number = f16;\nalias pack = vec4<f16>;\n\
+             fn start_of(lane: u32) -> f16 { return f16((lane * 0x9e3779b1u) % 2048u) * 0.125h - 256.0h; }\n\
+             fn advance(x: pack, factor: pack, term: pack) -> pack { return fma(x, factor, term); }\n\
+             fn constant(low: u32, high: u32) -> f16 { return f16(bitcast<f32>(low)); }\n"
+        }
         // Unsigned, whose overflow every language below defines; the bits are the same.
         _ => {
             "alias number = u32;\nalias pack = vec4<u32>;\n\
@@ -62,49 +70,50 @@ fn types(precision: u32) -> &'static str {
 fn halves(precision: u32, number: f64) -> [u32; 2] {
     match precision {
         F64 => [number.to_bits() as u32, (number.to_bits() >> 32) as u32],
-        F32 => [(number as f32).to_bits(), 0],
+        // Numbers of binary16 are handed over as binary32.
+        F32 | F16 => [(number as f32).to_bits(), 0],
         _ => [(number as i32).cast_unsigned(), 0],
     }
 }
 
 fn dispatches(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>, DeviceError> {
-    const SIGNATURE: &str = "fma(out, precision: U32 of 0, 1, 2, lanes: U64, iterations: U64 up to 2^18, factor: F64, \
+    const SIGNATURE: &str = "fma(out, precision: U32 of 0 to 3, lanes: U64, iterations: U64 up to 2^18, factor: F64, \
                              term: F64) with out of lanes numbers or more";
-    let [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(iterations), constants_in @ ..] = args
+    let [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(iterations), constants_in @ ..] =
+        args
     else {
         return refuse(SIGNATURE);
     };
-    let ([Value::F64(factor), Value::F64(term)], F64 | F32 | I32) = (constants_in, *precision) else {
+    let ([Value::F64(factor), Value::F64(term)], F64 | F32 | I32 | F16) = (constants_in, *precision) else {
         return refuse(SIGNATURE);
     };
-    let words_each = if *precision == F64 { 2 } else { 1 };
-    if *lanes > u64::from(u32::MAX) || lanes * words_each > *out || *iterations > ITERATIONS_MAX {
+    // Words of two lanes: binary16 has two in a word.
+    let words_of_two = match *precision {
+        F64 => 4,
+        F16 => 1,
+        _ => 2,
+    };
+    let words = |lanes: u64| (lanes * words_of_two).div_ceil(2);
+    if *lanes > u64::from(u32::MAX) || words(*lanes) > *out || *iterations > ITERATIONS_MAX {
         return refuse(SIGNATURE);
     }
     let (_, group, chains) = *VARIANTS.iter().find(|(known, ..)| *known == name).unwrap_or(&VARIANTS[0]);
     let code = Code {
-        prefix: constants(&[("GROUP", group as u32), ("CHAINS", chains as u32)]) + types(*precision),
+        // The format's part first: what it enables must stand before all else.
+        prefix: types(*precision).to_owned() + &constants(&[("GROUP", group as u32), ("CHAINS", chains as u32)]),
         text: include_str!("../../../../kernels/fma/wgpu.wgsl"),
     };
     let ([factor_low, factor_high], [term_low, term_high]) = (halves(*precision, *factor), halves(*precision, *term));
-    let most = facts.binding / 4 / words_each;
+    let most = facts.binding / 4 * 2 / words_of_two;
     let part = |index: u64| {
         let first = index * most;
         let count = most.min(lanes - first);
-        let end = ((first + count) * words_each).next_multiple_of(ALIGNED_WORDS).max(ALIGNED_WORDS);
+        let end = words(first + count).next_multiple_of(ALIGNED_WORDS).max(ALIGNED_WORDS);
         Dispatch {
             code: code.clone(),
             entry: "main",
-            uniform: vec![
-                count as u32,
-                first as u32,
-                *iterations as u32,
-                factor_low,
-                factor_high,
-                term_low,
-                term_high,
-            ],
-            bindings: vec![Binding { number: 1, argument: 0, bytes: first * words_each * 4..end * 4 }],
+            uniform: vec![count as u32, first as u32, *iterations as u32, factor_low, factor_high, term_low, term_high],
+            bindings: vec![Binding { number: 1, argument: 0, bytes: words(first) * 4..end * 4 }],
             grid: spread(count.div_ceil(4 * chains * group), facts),
         }
     };

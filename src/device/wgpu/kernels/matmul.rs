@@ -72,7 +72,9 @@ pub(in super::super) fn product(
     let unknown = || DeviceError::Unsupported(format!("no plan '{name}' for this matrix product"));
     let plan = PLANS.iter().find(suitable).ok_or_else(unknown)?;
     let (m, n, k) = (desc.m, desc.n, desc.k);
-    for (operand, words, [rows, columns]) in [("a", buffers[0], [m, k]), ("b", buffers[1], [k, n]), ("c", buffers[2], [m, n])] {
+    for (operand, words, [rows, columns]) in
+        [("a", buffers[0], [m, k]), ("b", buffers[1], [k, n]), ("c", buffers[2], [m, n])]
+    {
         let needed = u128::from(rows) * u128::from(columns);
         if needed > u128::from(words) {
             let message = format!("{operand} needs {} bytes, its buffer has {}", needed * 4, words * 4);
@@ -108,11 +110,8 @@ pub(in super::super) fn product(
             };
             let (b_words, b_first) = if desc.b_transposed { (n * k, 0) } else { (part * n, first * n) };
             let regions = [region(top * k, band * k), region(b_first, b_words), region(top * n, band * n)];
-            let bindings = (0..).zip(regions).map(|(argument, bytes)| Binding {
-                number: argument as u32 + 1,
-                argument,
-                bytes,
-            });
+            let bindings =
+                (0..).zip(regions).map(|(argument, bytes)| Binding { number: argument as u32 + 1, argument, bytes });
             let b_stride = if desc.b_transposed { k } else { n };
             // A transposed b is bound whole.
             let numbers = [band, n, part, k, first, b_stride, u64::from(first > 0)];

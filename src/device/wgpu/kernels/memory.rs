@@ -64,8 +64,7 @@ impl Variant {
         let packs = span.words / span.width;
         let mut uniform = vec![((span.start - span.base) / span.width) as u32, packs as u32];
         uniform.extend(more);
-        let binding =
-            |argument: usize| Binding { number: argument as u32 + 1, argument, bytes: span.bytes() };
+        let binding = |argument: usize| Binding { number: argument as u32 + 1, argument, bytes: span.bytes() };
         Dispatch {
             code: self.code(span.width, text),
             entry: "main",
