@@ -1,6 +1,6 @@
 // matmul for WebGPU: three ways to cut the work, each an entry point. The prefix made for each variant defines
-// B_TRANSPOSED (bool) and ROWS (packs of four rows per invocation: 1, 2 or 4). Rows of this dispatch are those of one
-// band of c; its k's may be a part of all k's, and are then added to what an earlier dispatch left (`add`).
+// B_TRANSPOSED (bool), TILE (1 or 2) and ROWS (rows of an invocation of the other two). Rows of this dispatch are those
+// of one band of c; its k's may be a part of all k's, and are then added to what an earlier dispatch left (`add`).
 struct Band {
     m: u32,        // rows of the band
     n: u32,
@@ -46,11 +46,11 @@ fn put_row(row: u32, column: u32, values: vec4<f32>) {
     put(row, column + 3u, values.w);
 }
 
-// --- tile: 16 x 16 invocations share slices of a and b in work-group memory. Each computes four or, with ROWS = 2,
+// --- tile: 16 x 16 invocations share slices of a and b in work-group memory. Each computes four or, with TILE = 2,
 // eight rows and as many columns.
 
-const SIDE: u32 = 64u * ROWS;  // of the tile
-const DEPTH: u32 = 16u / ROWS; // k's of a slice, so that each invocation loads four numbers of each operand
+const SIDE: u32 = 64u * TILE;  // of the tile
+const DEPTH: u32 = 16u / TILE; // k's of a slice, so that each invocation loads four numbers of each operand
 const PACKS: u32 = SIDE / 4u;
 
 var<workgroup> slice_a: array<vec4<f32>, 256>; // [k][pack of rows]
@@ -106,7 +106,7 @@ fn tile(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             sums[1] = fma(vec4<f32>(a0.y), b0, sums[1]);
             sums[2] = fma(vec4<f32>(a0.z), b0, sums[2]);
             sums[3] = fma(vec4<f32>(a0.w), b0, sums[3]);
-            if ROWS > 1u {
+            if TILE > 1u {
                 let a1 = slice_a[k * PACKS + 16u + y];
                 let b1 = slice_b[k * PACKS + 16u + x];
                 sums[4] = fma(vec4<f32>(a0.x), b1, sums[4]);
@@ -131,7 +131,7 @@ fn tile(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     put_row(row + 1u, column, sums[1]);
     put_row(row + 2u, column, sums[2]);
     put_row(row + 3u, column, sums[3]);
-    if ROWS > 1u {
+    if TILE > 1u {
         put_row(row, column + 64u, sums[4]);
         put_row(row + 1u, column + 64u, sums[5]);
         put_row(row + 2u, column + 64u, sums[6]);
@@ -147,45 +147,86 @@ fn tile(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 }
 
-// --- strip: no shared memory. Each invocation has one column and 4 ROWS rows; the numbers of a are the same for the
-// whole work group. For devices whose work-group memory is ordinary memory, and for short bands.
+// --- strip: no work-group memory. Each invocation has ROWS rows (1, 4 or 8) and eight columns side by side, so that a
+// driver that runs invocations on CPU cores reads whole lines of b; the numbers of a are the same for the whole work
+// group. For devices whose work-group memory is ordinary memory.
 
-fn a_pack(row: u32, k: u32) -> vec4<f32> {
-    // Rows past the end repeat the last one, and are not stored.
-    let last = band.m - 1u;
+// Rows and columns past the end repeat the last one, and are not stored.
+fn a_near(row: u32, k: u32) -> f32 {
+    return a_at(min(row, band.m - 1u), k);
+}
+
+fn b_near(k: u32, column: u32) -> vec4<f32> {
+    let last = band.n - 1u;
     return vec4<f32>(
-        a_at(min(row, last), k),
-        a_at(min(row + 1u, last), k),
-        a_at(min(row + 2u, last), k),
-        a_at(min(row + 3u, last), k),
+        b_at(k, min(column, last)),
+        b_at(k, min(column + 1u, last)),
+        b_at(k, min(column + 2u, last)),
+        b_at(k, min(column + 3u, last)),
     );
 }
 
 @compute @workgroup_size(64)
 fn strip(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = group.y * (4u * ROWS);
-    let column = group.x * 64u + lane;
-    let within = min(column, band.n - 1u);
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    var sum2 = vec4<f32>();
-    var sum3 = vec4<f32>();
+    let row = group.y * ROWS;
+    let column = (group.x * 64u + lane) * 8u;
+    var left: array<vec4<f32>, 8>;
+    var right: array<vec4<f32>, 8>;
     for (var k = 0u; k < band.k; k++) {
-        let number = vec4<f32>(b_at(k, within));
-        sum0 = fma(a_pack(row, k), number, sum0);
-        if ROWS > 1u { sum1 = fma(a_pack(row + 4u, k), number, sum1); }
-        if ROWS > 2u {
-            sum2 = fma(a_pack(row + 8u, k), number, sum2);
-            sum3 = fma(a_pack(row + 12u, k), number, sum3);
+        let b0 = b_near(k, column);
+        let b1 = b_near(k, column + 4u);
+        let a0 = vec4<f32>(a_near(row, k));
+        left[0] = fma(a0, b0, left[0]);
+        right[0] = fma(a0, b1, right[0]);
+        if ROWS > 1u {
+            let a1 = vec4<f32>(a_near(row + 1u, k));
+            left[1] = fma(a1, b0, left[1]);
+            right[1] = fma(a1, b1, right[1]);
+            let a2 = vec4<f32>(a_near(row + 2u, k));
+            left[2] = fma(a2, b0, left[2]);
+            right[2] = fma(a2, b1, right[2]);
+            let a3 = vec4<f32>(a_near(row + 3u, k));
+            left[3] = fma(a3, b0, left[3]);
+            right[3] = fma(a3, b1, right[3]);
+        }
+        if ROWS > 4u {
+            let a4 = vec4<f32>(a_near(row + 4u, k));
+            left[4] = fma(a4, b0, left[4]);
+            right[4] = fma(a4, b1, right[4]);
+            let a5 = vec4<f32>(a_near(row + 5u, k));
+            left[5] = fma(a5, b0, left[5]);
+            right[5] = fma(a5, b1, right[5]);
+            let a6 = vec4<f32>(a_near(row + 6u, k));
+            left[6] = fma(a6, b0, left[6]);
+            right[6] = fma(a6, b1, right[6]);
+            let a7 = vec4<f32>(a_near(row + 7u, k));
+            left[7] = fma(a7, b0, left[7]);
+            right[7] = fma(a7, b1, right[7]);
         }
     }
-    put_column(row, column, sum0);
-    if ROWS > 1u { put_column(row + 4u, column, sum1); }
-    if ROWS > 2u {
-        put_column(row + 8u, column, sum2);
-        put_column(row + 12u, column, sum3);
+    put_eight(row, column, left[0], right[0]);
+    if ROWS > 1u {
+        put_eight(row + 1u, column, left[1], right[1]);
+        put_eight(row + 2u, column, left[2], right[2]);
+        put_eight(row + 3u, column, left[3], right[3]);
+    }
+    if ROWS > 4u {
+        put_eight(row + 4u, column, left[4], right[4]);
+        put_eight(row + 5u, column, left[5], right[5]);
+        put_eight(row + 6u, column, left[6], right[6]);
+        put_eight(row + 7u, column, left[7], right[7]);
     }
 }
+
+fn put_eight(row: u32, column: u32, left: vec4<f32>, right: vec4<f32>) {
+    put_row(row, column, left);
+    put_row(row, column + 4u, right);
+}
+
+// --- split: for few rows, where reading b is all. 32 columns by 8 parts of the k's in a work group, so that many
+// invocations read b at once; the parts' sums meet in work-group memory.
+
+var<workgroup> parts: array<vec4<f32>, 256>;
 
 fn put_column(row: u32, column: u32, values: vec4<f32>) {
     put(row, column, values.x);
@@ -194,10 +235,9 @@ fn put_column(row: u32, column: u32, values: vec4<f32>) {
     put(row + 3u, column, values.w);
 }
 
-// --- split: for few rows, where reading b is all. 32 columns by 8 parts of the k's in a work group, so that many
-// invocations read b at once; the parts' sums meet in work-group memory.
-
-var<workgroup> parts: array<vec4<f32>, 256>;
+fn a_pack(row: u32, k: u32) -> vec4<f32> {
+    return vec4<f32>(a_near(row, k), a_near(row + 1u, k), a_near(row + 2u, k), a_near(row + 3u, k));
+}
 
 fn meet(row: u32, column: u32, lane: u32, sum: vec4<f32>) {
     parts[lane] = sum;
@@ -214,7 +254,7 @@ fn meet(row: u32, column: u32, lane: u32, sum: vec4<f32>) {
 
 @compute @workgroup_size(256)
 fn split(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = group.y * (4u * ROWS);
+    let row = group.y * ROWS;
     let column = group.x * 32u + lane % 32u;
     let within = min(column, band.n - 1u);
     var sum0 = vec4<f32>();
@@ -222,8 +262,8 @@ fn split(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     for (var k = lane / 32u; k < band.k; k += 8u) {
         let number = vec4<f32>(b_at(k, within));
         sum0 = fma(a_pack(row, k), number, sum0);
-        if ROWS > 1u { sum1 = fma(a_pack(row + 4u, k), number, sum1); }
+        if ROWS > 4u { sum1 = fma(a_pack(row + 4u, k), number, sum1); }
     }
     meet(row, column, lane, sum0);
-    if ROWS > 1u { meet(row + 4u, column, lane, sum1); }
+    if ROWS > 4u { meet(row + 4u, column, lane, sum1); }
 }

@@ -41,6 +41,8 @@ static META: Meta = Meta {
 /// With this many operations per byte of b, reading b takes little time on any device: the highest ridge
 /// point of a datasheet is 590 FLOP/byte (H100 SXM, dense FP8 over HBM3).
 const ARITHMETIC_BOUND: u64 = 1024;
+/// The same for a renderer on the cores of a CPU, whose ridge point is a tenth of that.
+const SOFTWARE_BOUND: u64 = 128;
 /// Copies of b together are at least this many times the last cache …
 const COLD: u64 = 4;
 /// … but no more than this many copies.
@@ -165,7 +167,8 @@ impl Shape {
 
     /// Copies of b that repeats rotate through.
     fn copies(&self, device: &DeviceInfo) -> u64 {
-        if 2 * self.m / self.precision.size() >= ARITHMETIC_BOUND {
+        let bound = if device.kind == DeviceKind::Software { SOFTWARE_BOUND } else { ARITHMETIC_BOUND };
+        if 2 * self.m / self.precision.size() >= bound {
             return 1;
         }
         let cache = device.last_cache().map_or(UNKNOWN_CACHE, |cache| cache.0);

@@ -3,7 +3,7 @@
 use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
 use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -57,7 +57,8 @@ impl Benchmark for Memory {
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let cache = device.last_cache().map_or(UNKNOWN_CACHE, |cache| cache.0);
         let multiple = |factor: u64| (cache * factor).next_multiple_of(GRAIN);
-        let large = multiple(8).max(LEAST_LARGE);
+        // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
+        let large = if device.kind == DeviceKind::Software { multiple(4) } else { multiple(8).max(LEAST_LARGE) };
         let mut plateau = vec![multiple(1), multiple(2), multiple(4), large];
         if request.profile == Profile::Full {
             plateau.push(large * 2);

@@ -2,7 +2,7 @@
 //!
 //! A sample is one pass, or several where it would hold the device for so long that a watchdog might end it;
 //! each pass is a submission of its own. All passes of a window are recorded before the first is submitted,
-//! so that the device finds the next one waiting. While the host waits after each repeat
+//! so that little lies between one's end and the next one's begin. While the host waits after each repeat
 //! ([`Wait::AfterEachRepeat`]) recording, submitting and waiting are what is measured, by the host's clock.
 
 use std::ops::Range;
@@ -214,7 +214,7 @@ fn encode(
     })
 }
 
-/// Runs chunks back to back, timed by the device.
+/// Runs chunks one after another, timed by the device.
 fn stamped(
     gpu: &Gpu,
     stamps: &Stamps,
@@ -233,15 +233,14 @@ fn stamped(
         };
         commands.push(encode(gpu, program, chunk, Some(writes))?);
     }
-    let mut last = Instant::now();
-    let submit = |gpu: &Gpu| commands.into_iter().map(|command| gpu.queue.submit([command])).collect::<Vec<_>>();
-    let submissions = gpu.guarded("run", submit)?;
     let mut host_s = Vec::with_capacity(batch.len());
-    for submission in submissions {
+    for command in commands {
+        // One at a time: some drivers do the work inside the submission, and the host's clock could not tell one
+        // pass from the next.
+        let start = Instant::now();
+        let submission = gpu.guarded("run", |gpu| gpu.queue.submit([command]))?;
         watch.wait(gpu, submission)?;
-        let now = Instant::now();
-        host_s.push((now - last).as_secs_f64());
-        last = now;
+        host_s.push(start.elapsed().as_secs_f64());
     }
     for ((chunk, pair), host_s) in batch.iter().zip(stamps.read(gpu, batch.len() as u32)?).zip(host_s) {
         let device_s = timer::between(pair, stamps.period_s, host_s);

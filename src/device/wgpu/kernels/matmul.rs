@@ -8,31 +8,36 @@ use crate::record::Precision;
 struct Plan {
     name: &'static str,
     entry: &'static str,
-    /// Packs of four rows per invocation: `ROWS` of the text.
+    /// `TILE` of the text.
+    side: u32,
+    /// `ROWS` of the text.
     rows: u32,
     /// Rows and columns of c that a work group computes.
     tile: [u64; 2],
 }
 
 const PLANS: [Plan; 7] = [
-    Plan { name: "tile_128x128", entry: "tile", rows: 2, tile: [128, 128] },
-    Plan { name: "tile_64x64", entry: "tile", rows: 1, tile: [64, 64] },
-    Plan { name: "strip_16x64", entry: "strip", rows: 4, tile: [16, 64] },
-    Plan { name: "strip_8x64", entry: "strip", rows: 2, tile: [8, 64] },
-    Plan { name: "strip_4x64", entry: "strip", rows: 1, tile: [4, 64] },
-    Plan { name: "split_8x32", entry: "split", rows: 2, tile: [8, 32] },
-    Plan { name: "split_4x32", entry: "split", rows: 1, tile: [4, 32] },
+    Plan { name: "tile_128x128", entry: "tile", side: 2, rows: 1, tile: [128, 128] },
+    Plan { name: "tile_64x64", entry: "tile", side: 1, rows: 1, tile: [64, 64] },
+    Plan { name: "strip_8x512", entry: "strip", side: 1, rows: 8, tile: [8, 512] },
+    Plan { name: "strip_4x512", entry: "strip", side: 1, rows: 4, tile: [4, 512] },
+    Plan { name: "strip_1x512", entry: "strip", side: 1, rows: 1, tile: [1, 512] },
+    Plan { name: "split_8x32", entry: "split", side: 1, rows: 8, tile: [8, 32] },
+    Plan { name: "split_4x32", entry: "split", side: 1, rows: 4, tile: [4, 32] },
 ];
 
 impl Plan {
     /// Whether it is worth a race for so many rows and columns: tiles that would be mostly empty are not, nor are
     /// short ones that would read b many times over.
     fn suits(&self, desc: &MatmulDesc) -> bool {
-        let rows = self.tile[0];
-        match self.entry {
-            "tile" => desc.m * 2 > rows && desc.n * 2 > self.tile[1],
-            "strip" => rows == 16 && desc.m > 8 || rows == 8 && (5..=8).contains(&desc.m) || rows == 4 && desc.m <= 4,
-            _ => rows == 8 && (5..=64).contains(&desc.m) || rows == 4 && desc.m <= 4,
+        let [rows, columns] = self.tile;
+        match (self.entry, rows) {
+            ("tile", _) => desc.m * 2 > rows && desc.n * 2 > columns,
+            ("strip", 8) => desc.m > 4,
+            ("strip", 4) => (2..=4).contains(&desc.m),
+            ("strip", _) => desc.m == 1,
+            (_, 8) => (5..=64).contains(&desc.m),
+            _ => desc.m <= 4,
         }
     }
 }
@@ -97,7 +102,7 @@ pub(in super::super) fn product(
     let rows = if rows == 0 { m } else { rows };
     let transposed = format!("const B_TRANSPOSED: bool = {};\n", desc.b_transposed);
     let code = Code {
-        prefix: constants(&[("ROWS", plan.rows)]) + &transposed,
+        prefix: constants(&[("TILE", plan.side), ("ROWS", plan.rows)]) + &transposed,
         text: include_str!("../../../../kernels/matmul/wgpu.wgsl"),
     };
     let mut dispatches = Vec::new();
