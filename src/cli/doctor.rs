@@ -27,13 +27,16 @@ fn run() -> Result<Exit, Failure> {
             Probe::Present(devices) => {
                 for device in devices {
                     match DeviceLock::take(&device) {
+                        // A renderer on the CPU stands in for a GPU: it is not one more device to be measured.
+                        Ok(_) if device.kind == DeviceKind::Software => {
+                            text += &format!(
+                                "ok    {}: {} (software, on the CPU: used only when asked for)\n",
+                                device.selector, device.name
+                            );
+                        }
                         Ok(_) => {
                             usable += 1;
-                            let kind = match device.kind {
-                                DeviceKind::Software => " (software, on the CPU: used only when asked for)",
-                                _ => "",
-                            };
-                            text += &format!("ok    {}: {}{kind}\n", device.selector, device.name);
+                            text += &format!("ok    {}: {}\n", device.selector, device.name);
                         }
                         Err(error) => {
                             busy += 1;
