@@ -160,6 +160,8 @@ pub struct Part {
     pub bound: Option<Bound>,
     /// The unit both sides are shown in.
     pub unit: &'static Unit,
+    /// Whether the document says it in words, and the number is how they are read here.
+    pub worded: bool,
     /// Whether what is asserted is a GPU's memory as marketing spells it, so that its GB may mean GiB.
     pub marketed: bool,
     /// What recomputes it; `None` for a figure that is only recorded.

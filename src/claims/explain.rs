@@ -45,8 +45,10 @@ pub struct Derivation {
     pub role: Role,
     /// The equation in words.
     pub equation: String,
-    /// Its inputs.
+    /// Its inputs, but for those that an earlier derivation has shown.
     pub inputs: Vec<InputLine>,
+    /// How many of its inputs an earlier derivation has shown.
+    pub shown_above: usize,
     /// Its steps, each with its value.
     pub steps: Vec<(String, String)>,
     /// What comes out, or why nothing does.
@@ -79,6 +81,19 @@ pub struct AlternativeLine {
     pub outcome: String,
     /// Whether the verdict is another one then.
     pub turns: bool,
+}
+
+impl Derivation {
+    /// That some inputs were shown before: `and 4 inputs as above`.
+    pub fn above(&self) -> Option<String> {
+        match (self.shown_above, self.inputs.is_empty()) {
+            (0, _) => None,
+            (1, true) => Some("the input is as above".to_owned()),
+            (1, false) => Some("and 1 input as above".to_owned()),
+            (_, true) => Some("all inputs are as above".to_owned()),
+            (number, false) => Some(format!("and {number} inputs as above")),
+        }
+    }
 }
 
 /// No claim has that id.
@@ -126,6 +141,14 @@ impl Explanation {
             let other = library.claim(&conflict.id).map_or("", |other| other.says.as_str());
             format!("{} ({other}): {}", conflict.id, conflict.why)
         });
+        let mut derivations: Vec<Derivation> = order.into_iter().map(|part| derivation(part, library)).collect();
+        let mut seen: Vec<InputLine> = Vec::new();
+        for derivation in &mut derivations {
+            let all = derivation.inputs.len();
+            derivation.inputs.retain(|input| !seen.contains(input));
+            derivation.shown_above = all - derivation.inputs.len();
+            seen.extend(derivation.inputs.iter().cloned());
+        }
         Self {
             id: claim.id.clone(),
             says: claim.says.clone(),
@@ -133,7 +156,7 @@ impl Explanation {
             terms: terms(judgement),
             verdict: judgement.verdict.clone(),
             summary: summary(judgement),
-            derivations: order.into_iter().map(|part| derivation(part, library)).collect(),
+            derivations,
             alternatives: alternatives.collect(),
             would_change: headline.and_then(|part| would_change(part, claim.tolerance)),
             conflicts: conflicts.collect(),
@@ -187,17 +210,26 @@ fn terms(judgement: &Judgement) -> String {
 
 fn summary(judgement: &Judgement) -> String {
     let Some(part) = judgement.headline() else { return judgement.verdict.to_string() };
-    let claimed = part.claimed.map(|bound| format!("claimed {}", bound.show(part.unit)));
+    let claimed = part.show_claimed().map(|claimed| match part.worded {
+        true => claimed,
+        false => format!("claimed {claimed}"),
+    });
     let found = part.found.map(|found| format!("recomputed {}", found.show(part.unit)));
     let numbers: Vec<_> = [claimed, found, part.show_distance()].into_iter().flatten().collect();
-    let why = judgement.verdict.why().map_or_else(String::new, |why| format!(". {why}"));
+    let why = judgement.verdict.why().map_or_else(String::new, |why| format!(". {}", sentence(why)));
     format!("{} ({}): {}{why}", judgement.verdict, part.about, numbers.join(", "))
 }
 
+/// With a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
-    let result = match (part.found, part.verdict.as_ref().and_then(Verdict::why)) {
+    let result = match (part.found, &part.missing) {
         (Some(found), _) => found.show(part.unit),
-        (None, Some(why)) => why.to_owned(),
+        (None, Some(why)) => why.clone(),
         (None, None) => "not known".to_owned(),
     };
     let verdict = part.verdict.as_ref().map(|verdict| match part.show_distance() {
@@ -209,9 +241,10 @@ fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
         role: part.role,
         equation: part.formula.map_or_else(String::new, |formula| formula.about.to_owned()),
         inputs: part.inputs.iter().map(|input| input_line(input, library)).collect(),
+        shown_above: 0,
         steps: part.steps.iter().map(|step| (step.text.clone(), step.unit.show(step.value))).collect(),
         result,
-        claimed: part.claimed.map(|bound| bound.show(part.unit)),
+        claimed: part.show_claimed(),
         verdict,
     }
 }
@@ -288,7 +321,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "\nWhat would change it: {change}.")?;
         }
         for conflict in &self.conflicts {
-            writeln!(f, "\nCannot be true together with {conflict}.")?;
+            writeln!(f, "\nSet against {conflict}.")?;
         }
         if let Some(note) = &self.note {
             writeln!(f, "\n{note}")?;
@@ -308,6 +341,9 @@ impl fmt::Display for Derivation {
         writeln!(f, "  = {}", self.equation)?;
         for input in &self.inputs {
             writeln!(f, "    {}: {}  [{}]", input.about, input.value, input.origin)?;
+        }
+        if let Some(above) = self.above() {
+            writeln!(f, "    {above}")?;
         }
         for (text, value) in &self.steps {
             writeln!(f, "    {text} = {value}")?;

@@ -51,12 +51,12 @@ static RULES: &[Rule] = &[
         claims: &["gs.decode-util", "gs.trendforce", "x.users-vs-util", "x.price-vs-fleet"],
         say: fleet_by_training,
     },
-    Rule { id: "thousandfold_slip", claims: &["g4.forward-flop", "g4.h100-rate", "x.mfu"], say: thousandfold_slip },
+    Rule { id: "thousandfold_slip", claims: &["g4.forward-flop"], say: thousandfold_slip },
+    Rule { id: "projection_asks_much", claims: &["g4.h100-rate", "g4.h100-train", "x.mfu"], say: projection_asks_much },
     Rule { id: "faster_than_reading", claims: &["g4.read-speed", "bm.local", "g4.iphone"], say: faster_than_reading },
     Rule { id: "capacity_counts", claims: &["g4.capacity"], say: capacity_counts },
     Rule { id: "one_conversation", claims: &["gs.idle-room", "gs.serve-gpus"], say: one_conversation },
     Rule { id: "one_sentence_two_sizes", claims: &["g4.node-params", "g4.gpu-bytes"], say: one_sentence_two_sizes },
-    Rule { id: "high_is_a_tenth", claims: &["g4.cost-utilisation"], say: high_is_a_tenth },
     Rule { id: "rule_not_followed", claims: &["x.kaplan"], say: rule_not_followed },
     Rule { id: "days_for_the_money", claims: &["g4.train-cost"], say: days_for_the_money },
 ];
@@ -146,16 +146,13 @@ fn percent(share: f64) -> String {
 
 fn cheap_or_fast(view: &View<'_>) -> Option<String> {
     let id = "x.speed-vs-cost";
-    let (slow, fast) = (view.value(id, "rate")?, view.moved(id, "H100s in FP8", "rate")?);
-    let (asked, alone) = (view.claimed(id, "rate")?, view.value(id, "alone")?);
+    let slow = view.moved(id, "A100s with 40 GB in int8", "rate")?;
+    let fast = view.moved(id, "H100s in FP8", "rate")?;
+    let asked = view.claimed(id, "rate")?;
     (slow.max(fast) < asked).then(|| {
-        let single = match alone < asked {
-            true => format!("; on those A100s even a single user would get at most {}", about(alone)),
-            false => String::new(),
-        };
         format!(
-            "Cheap or fast, not both: at the quoted serving costs each user of the leaked GPT-4 gets at most {} \
-             tokens/s (40 GB A100s, FP16) to {} (H100s, FP8), where the same article asks for {}{single}.",
+            "Cheap or fast, not both: at the batch that the quoted serving costs need, each user of the leaked GPT-4 gets at \
+             most {} tokens/s (A100s, int8) to {} (H100s, FP8), where the same article has people need about {}.",
             about(slow),
             about(fast),
             number(asked)
@@ -168,15 +165,16 @@ fn costs_add_up(view: &View<'_>) -> Option<String> {
     let (a100, h100) = (view.movement("g4.cost-a100", fitted)?, view.movement("g4.cost-h100", fitted)?);
     let both = [a100, h100].iter().all(|movement| matches!(movement.verdict, Verdict::Holds));
     view.holds("g4.h100-gain")?;
-    let (low, high) =
-        (view.value("g4.cost-a100", "context_that_gives_it")?, view.value("g4.cost-h100", "context_that_gives_it")?);
     both.then_some(())?;
+    let context = a100.parts.iter().find(|part| part.name == "cost")?.values().get("context").copied()?;
+    let price = |id: &str| Some(number(*view.claim(id)?.part("cost")?.values().get("price")?));
     Some(format!(
-        "Both leaked serving costs add up: one-byte weights, one KV head, full memory and one fitted number, an average \
-         context ({} tokens for one, {} for the other), give {} and {} USD per 1000 tokens where {} and {} are quoted, \
-         and the {}-fold gain of an H100 comes out at {} with nothing fitted.",
-        about(low),
-        about(high),
+        "Both leaked serving costs can be had together: at {} and {} USD an hour, the article's prices for training, with \
+         one-byte weights, one KV head, memory full and a fitted average context of {} tokens, 1000 tokens cost {} USD on A100s \
+         and {} on H100s, where {} and {} are quoted; the {}-fold gain of an H100 comes out at {} without that fit.",
+        price("g4.cost-a100")?,
+        price("g4.cost-h100")?,
+        about(context),
         about(view.moved("g4.cost-a100", fitted, "cost")? * 1e3),
         about(view.moved("g4.cost-h100", fitted, "cost")? * 1e3),
         number(view.claimed("g4.cost-a100", "cost")? * 1e3),
@@ -188,18 +186,18 @@ fn costs_add_up(view: &View<'_>) -> Option<String> {
 
 fn layout_does_not_fit(view: &View<'_>) -> Option<String> {
     let id = "g4.train-fit";
-    view.factor(id)?;
     let (needs, has) = (view.value(id, "state")?, view.claimed(id, "state")?);
-    let sharded = view.claim(id)?.movements.iter().find(|movement| matches!(movement.verdict, Verdict::Holds));
-    let otherwise = sharded.and_then(|movement| movement.found("state")).map_or_else(String::new, |found| {
-        format!("; with gradients sharded as well it is {} GB", about(found.value / 1e9))
-    });
-    Some(format!(
-        "The training layout does not fit its {} GB GPUs: weights, gradients and optimizer take {} GB of each under ZeRO \
-         stage 1, before any activation{otherwise}.",
-        number(has / 1e9),
-        about(needs / 1e9)
-    ))
+    let sharded = view.claim(id)?.movements.iter().find(|movement| matches!(movement.verdict, Verdict::Holds))?;
+    let fits = sharded.found("state")?.value;
+    (needs > has).then(|| {
+        format!(
+            "Under ZeRO stage 1 alone the training layout takes {} GB of weights, gradients and optimizer on each {} GB GPU, \
+             before any activation; with gradients sharded too, which the article also names as possible, {} GB.",
+            about(needs / 1e9),
+            number(has / 1e9),
+            about(fits / 1e9)
+        )
+    })
 }
 
 fn low_is_the_pipeline(view: &View<'_>) -> Option<String> {
@@ -209,9 +207,9 @@ fn low_is_the_pipeline(view: &View<'_>) -> Option<String> {
     let stages = view.says("g4.train-parallel", "pipeline")?;
     (busy.low <= llama && llama <= busy.high).then(|| {
         format!(
-            "The “extremely low” utilisation is mostly the pipeline: the article's own batch leaves {} micro-batches for {}, \
-             which idle {} of every step (one sequence per micro-batch, not interleaved); without that it is {:.1} to {}, \
-             and LLaMA's was {}.",
+            "The pipeline alone could account for the “extremely low” utilisation: the article's own batch leaves {} \
+             micro-batches for {}, which then idle {} of every step (one sequence per micro-batch, not interleaved); without \
+             that it is {:.1} to {}, and LLaMA's was {}. The article names bubbles beside failures and all-reduces.",
             about(batches),
             stages,
             percent(idle),
@@ -225,31 +223,34 @@ fn low_is_the_pipeline(view: &View<'_>) -> Option<String> {
 fn long_context_runs(view: &View<'_>) -> Option<String> {
     view.factor("g4.32k-fit")?;
     view.factor("x.batch-vs-memory")?;
-    let (long, short) = (view.value("g4.32k-fit", "sequences")?, view.value("x.batch-vs-memory", "sequences")?);
-    let short_int8 = view.moved("x.batch-vs-memory", "int8 weights", "sequences")?;
+    let long = view.value("g4.32k-fit", "sequences")?;
+    let (batch, each) =
+        (view.claimed("x.batch-vs-memory", "sequences")?, view.value("x.batch-vs-memory", "tokens_each")?);
     Some(format!(
-        "32k context “certainly cannot run” on 40 GB A100s, yet {:.0} such sequences fit, while the batch of {} that the \
-         article takes as usual does not fit at 8k: {:.0} do, or {:.0} with int8 weights.",
+        "32k context “certainly cannot run” on 40 GB A100s, yet beside FP16 weights, with one KV head and no memory kept for \
+         other things, {:.0} such sequences fit the cluster; the batch of {} that the article takes as usual fits with {} \
+         tokens each at most.",
         long.floor(),
-        number(view.claimed("x.batch-vs-memory", "sequences")?),
-        short.floor(),
-        short_int8.floor()
+        number(batch),
+        number(each.floor())
     ))
 }
 
 fn drafts_on_experts(view: &View<'_>) -> Option<String> {
     let id = "g4.spec-moe";
     let (one, many, bytes) = (view.value(id, "at_1")?, view.value(id, "at_32")?, view.value(id, "bytes_at_1")?);
-    let until = view.value(id, "until")?;
+    let inputs = view.claim(id)?.part("at_1")?.values();
+    let (length, accepted) = (inputs.get("length")?, inputs.get("acceptance")?);
     (one < 1.0 && many > 1.0).then(|| {
         format!(
-            "Speculative decoding gains nothing at batch 1 on this mixture of experts: five tokens wake {} times the \
-             weights, for {} times the speed by bytes and under uniform routing; it pays {} times at batch 32, and up to \
-             about {}.",
+            "On this mixture of experts {} tokens wake {} times the weights of one, so that under uniform routing drafts of {} \
+             tokens, accepted {} of the time, give {} times the speed at batch 1, and {} times at batch 32.",
+            number(length + 1.0),
             about(bytes),
+            number(*length),
+            percent(*accepted),
             about(one),
-            about(many),
-            about(until)
+            about(many)
         )
     })
 }
@@ -259,8 +260,8 @@ fn price_is_no_size(view: &View<'_>) -> Option<String> {
     let (share, context) = (view.moved(id, "175e9 parameters", "utilisation")?, view.value(id, "context_175")?);
     (share < 1.0 && context >= 1.0).then(|| {
         format!(
-            "0.002 USD per 1000 tokens does not prove 20e9 parameters: 175e9 break even at {} of the A100's peak and, \
-             generating on eight of them, up to {} tokens of average context; the paper behind the figure was withdrawn.",
+            "0.002 USD per 1000 tokens does not single out 20e9 parameters: 175e9 break even at {} of the A100's peak and, \
+             generating on eight of them, up to {} tokens of average context.",
             percent(share),
             about(context)
         )
@@ -274,25 +275,21 @@ fn fleet_by_training(view: &View<'_>) -> Option<String> {
         (view.value("gs.decode-util", "utilisation")?, view.moved("gs.decode-util", shorter, "utilisation")?);
     let (most, least) = (view.value("gs.trendforce", "gpus")?, view.moved("gs.trendforce", shorter, "gpus")?);
     let quoted = view.claimed("gs.trendforce", "gpus")?;
-    let (derived, dearer) = (view.claimed("x.users-vs-util", "gpus")?, view.factor("x.price-vs-fleet")?);
-    let (over_fleet, rented) = (view.value("gs.trendforce", "over_fleet")?, number(view.claimed("gs.rent", "gpus")?));
+    let derived = view.claimed("x.users-vs-util", "gpus")?;
     (high < taken && least > derived).then(|| {
         format!(
-            "{} GPUs for ChatGPT rest on a training utilisation: generating text reaches {:.1} to {} of the peak, not {}, so \
-             {} to {} GPUs if its tokens are generated; the “absurd” {} is then {} to {} times too high, not {}, and the {} \
-             rented cost {} times the API's price per token.",
+            "{} GPUs for ChatGPT take over a utilisation of training. If its tokens are generated, eight 80 GB A100s with memory \
+             full at 1333 to 2048 tokens each reach at most {} to {:.1} % of the peak, not {}, which asks for {} to {} GPUs; the \
+             {} called absurd are {} to {} times that.",
             number(derived),
-            low * 100.0,
             percent(high),
+            low * 100.0,
             percent(taken),
             about(least),
             about(most),
             number(quoted),
             about(quoted / most),
-            about(quoted / least),
-            about(over_fleet),
-            rented,
-            show_factor(dearer)
+            about(quoted / least)
         )
     })
 }
@@ -300,43 +297,56 @@ fn fleet_by_training(view: &View<'_>) -> Option<String> {
 fn thousandfold_slip(view: &View<'_>) -> Option<String> {
     let factor = view.factor("g4.forward-flop")?;
     let (claimed, found) = (view.claimed("g4.forward-flop", "forward")?, view.value("g4.forward-flop", "forward")?);
-    (900.0..1100.0).contains(&factor).then_some(())?;
-    let projection = match (view.factor("x.mfu"), view.value("g4.h100-rate", "utilisation")) {
-        (Some(_), Some(share)) => format!(
-            "; and {} on {} H100s ask for {} of their BF16 peak, more than any run in the four documents",
-            view.says("g4.h100-train", "days")?,
-            number(view.claimed("g4.h100-train", "gpus")?),
-            percent(share)
-        ),
-        _ => String::new(),
-    };
+    (900.0..1100.0).contains(&factor).then(|| {
+        format!(
+            "{} TFLOP per token are {} GFLOP, a slip of {}.",
+            number(claimed / 1e12),
+            about(found / 1e9),
+            show_factor(factor)
+        )
+    })
+}
+
+fn projection_asks_much(view: &View<'_>) -> Option<String> {
+    let (share, fp8) = (view.value("g4.h100-rate", "utilisation")?, view.value("g4.h100-rate", "fp8")?);
+    let best = view.claimed("gs.megatron", "share")?;
+    (share > best).then_some(())?;
     Some(format!(
-        "{} TFLOP per token are {} GFLOP, a slip of {} that has been copied ever since{projection}.",
-        number(claimed / 1e12),
-        about(found / 1e9),
-        show_factor(factor)
+        "{} on {} H100s ask for {} of their BF16 peak ({} of FP8's); the best run of the four documents, on A100s, reached {}.",
+        view.says("g4.h100-train", "days")?,
+        number(view.claimed("g4.h100-train", "gpus")?),
+        percent(share),
+        percent(fp8),
+        percent(best)
     ))
 }
 
 fn faster_than_reading(view: &View<'_>) -> Option<String> {
     let (times, asked) = (view.value("g4.read-speed", "times_reading")?, view.claimed("g4.read-speed", "rate")?);
     (times >= 2.0).then_some(())?;
-    let phone = view.holds("bm.local").and_then(|()| view.value("bm.local", "rate")).map_or_else(String::new, |rate| {
+    let phone = view.value("bm.local", "rate").map_or_else(String::new, |rate| {
         format!(
-            "; at reading speed a phone carries LLaMA-7B in 4 bits ({} tokens/s at most), which the leak rules out",
+            "; an iPhone 14's bandwidth bounds LLaMA-7B in 4 bits at {} tokens/s, and the leak takes models above 4e9 int4 \
+             parameters for impractical on phones",
             about(rate)
         )
     });
-    Some(format!("{} tokens/s are {} times the speed at which adults read{phone}.", number(asked), about(times)))
+    Some(format!(
+        "{} tokens/s are {} times the speed at which adults read English{phone}.",
+        number(asked),
+        about(times)
+    ))
 }
 
 fn capacity_counts(view: &View<'_>) -> Option<String> {
-    view.factor("g4.capacity")?;
+    let id = "g4.capacity";
+    view.factor(id)?;
     Some(format!(
-        "80 GB in place of 40 GB serve {} times the tokens for {} times the bandwidth, though capacity is said not to be the \
-         bottleneck.",
-        about(view.value("g4.capacity", "gain")?),
-        about(view.value("g4.capacity", "bandwidth_gain")?)
+        "128 GPUs of 80 GB in place of 40 GB serve {} times the tokens for {} times the bandwidth (FP16, full 8k context; {} \
+         times in int8).",
+        about(view.value(id, "gain")?),
+        about(view.value(id, "bandwidth_gain")?),
+        about(view.moved(id, "int8 weights", "gain")?)
     ))
 }
 
@@ -344,10 +354,10 @@ fn one_conversation(view: &View<'_>) -> Option<String> {
     let tokens = view.value("gs.idle-room", "tokens")?;
     let (gpus, in_gib) = (view.claimed("gs.serve-gpus", "gpus")?, view.moved("gs.idle-room", GIB_LABEL, "tokens")?);
     let conversation = view.claimed("gs.idle-room", "tokens")?;
-    (tokens < 2.0 * conversation).then(|| {
+    (in_gib < 4.0 * conversation).then(|| {
         format!(
-            "{} A100s that hold GPT-3 in FP32 have room beside it for {} tokens, one conversation ({} tokens if their GB are \
-             GiB).",
+            "{} A100s that hold GPT-3 in FP32 have room beside it for {} tokens in all as their memory is sold, {} as drivers \
+             report it: one to three full conversations.",
             number(gpus),
             number(tokens.floor()),
             number(in_gib.floor())
@@ -356,29 +366,16 @@ fn one_conversation(view: &View<'_>) -> Option<String> {
 }
 
 fn one_sentence_two_sizes(view: &View<'_>) -> Option<String> {
-    let factor = view.factor("g4.node-params")?;
-    let bytes = view.value("g4.node-params", "fp16_in_gb")?;
-    (bytes > view.claimed("g4.gpu-bytes", "fp16")?).then(|| {
+    let id = "g4.node-params";
+    let (gb, gib) = (view.value(id, "fp16_in_gb")?, view.value(id, "fp16_in_gib")?);
+    let most = view.claimed("g4.gpu-bytes", "fp16")?;
+    (gb > most).then(|| {
         format!(
-            "One sentence gives a node {} ({} times its share) and each of its eight GPUs less than {}; in FP16 those \
-             parameters are {} GB on each.",
-            view.says("g4.node-params", "per_node").unwrap_or_default(),
-            show_factor(factor),
-            view.says("g4.gpu-bytes", "fp16").unwrap_or_default(),
-            about(bytes / 1e9)
-        )
-    })
-}
-
-fn high_is_a_tenth(view: &View<'_>) -> Option<String> {
-    let share = view.value("g4.cost-utilisation", "a100")?;
-    let low = view.claim("g4.mfu")?.part("utilisation")?.claimed?;
-    let named = view.says("g4.mfu", "utilisation")?;
-    (share < low.ends().0).then(|| {
-        format!(
-            "The “fairly high” utilisation behind the serving cost is {} of the A100's peak; in training the same article calls \
-             {named} extremely low.",
-            percent(share)
+            "About {} on eight GPUs are {} GB each in FP16 ({} GiB), a little over the {} GB of the same sentence.",
+            view.says(id, "per_node").unwrap_or_default(),
+            about(gb / 1e9),
+            about(gib / (1_u64 << 30) as f64),
+            number(most / 1e9)
         )
     })
 }
@@ -398,8 +395,9 @@ fn days_for_the_money(view: &View<'_>) -> Option<String> {
     let stated = view.claim("g4.mfu")?.part("days")?.claimed?;
     (days * super::unit::DAY > stated.ends().1).then_some(())?;
     Some(format!(
-        "{} pay for {} days of {} A100s, not for {}.",
+        "{} at {} USD an hour are {} days of {} A100s; the article has {}, all of them rounded.",
         view.says("g4.train-cost", "cost")?,
+        number(view.claimed("g4.train-cost", "price")?),
         about(days),
         number(view.claimed("g4.mfu", "gpus")?),
         view.says("g4.mfu", "days")?

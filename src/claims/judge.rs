@@ -139,11 +139,13 @@ impl<'a> Judge<'a> {
             about: part.about.clone(),
             role: part.role,
             unit: part.unit,
+            worded: part.worded,
             claimed: part.bound.map(|bound| match part.marketed && otherwise.capacity_in_gib {
                 true => bound.scaled(GIB_PER_GB),
                 false => bound,
             }),
             found: None,
+            missing: None,
             comparison: None,
             verdict: None,
             formula: part.formula,
@@ -166,8 +168,10 @@ impl<'a> Judge<'a> {
                 judged.inputs = recomputed.inputs;
                 judged.steps = recomputed.steps;
             }
-            Err(Unknown(why)) if part.bound.is_some() => judged.verdict = Some(Verdict::NotTestable { why }),
-            Err(_) => {}
+            Err(Unknown(why)) => {
+                judged.missing = Some(why.clone());
+                judged.verdict = part.bound.map(|_| Verdict::NotTestable { why });
+            }
         }
         if claim.check == Check::Context {
             judged.verdict = None;
@@ -256,7 +260,7 @@ impl<'a> Judge<'a> {
             Source::Ceiling { gpu, quantity, otherwise } => match (self.evidence.best(gpu, quantity), otherwise) {
                 (Some(fact), _) => known(fact, input.unit),
                 (None, Some(value)) => {
-                    let unit = input.unit.unwrap_or_else(|| unit::base(quantity.kind));
+                    let unit = input.unit.unwrap_or_else(|| unit::readable(quantity.kind));
                     point(*value, unit, Backing::Given(Origin::Assumed))
                 }
                 (None, None) => {
@@ -272,12 +276,16 @@ impl<'a> Judge<'a> {
                 let value = self.models.iter().find(|known| known.id == *model).map(|known| (quantity.of)(known));
                 let value = value.ok_or_else(|| Unknown(format!("there is no model `{model}`")))?;
                 let value = value.map_err(|error| Unknown(error.to_string()))?;
-                point(value, unit::base(quantity.kind), Backing::Model { model: model.clone(), about: quantity.about })
+                point(
+                    value,
+                    unit::readable(quantity.kind),
+                    Backing::Model { model: model.clone(), about: quantity.about },
+                )
             }
             Source::Datasheet { gpu, quantity } => match self.evidence.datasheet(gpu, quantity) {
                 Some(fact) => {
                     let backing = Backing::Sheet { gpu: fact.gpu.clone(), source: fact.source.clone() };
-                    point(fact.value.value, input.unit.unwrap_or_else(|| unit::base(quantity.kind)), backing)
+                    point(fact.value.value, input.unit.unwrap_or_else(|| unit::readable(quantity.kind)), backing)
                 }
                 None => return Err(Unknown(format!("the datasheet of {gpu} gives no {}", quantity.about))),
             },
@@ -322,7 +330,7 @@ fn known(fact: &Fact, unit: Option<&'static Unit>) -> InputUsed {
         source: fact.source.clone(),
         upper_bound: fact.rank == Rank::Datasheet && fact.quantity.is_ceiling(),
     };
-    let unit = unit.unwrap_or_else(|| unit::base(fact.quantity.kind));
+    let unit = unit.unwrap_or_else(|| unit::readable(fact.quantity.kind));
     let used = point(fact.value.value, unit, backing);
     let (low, high) = (fact.value.low, fact.value.high);
     InputUsed { low, high, uncertain: low < high, rank: Some(fact.rank), ..used }

@@ -1,5 +1,7 @@
 //! What the judge hands over: verdict, recomputed figures, origins of every input, and what moves the verdict.
 
+use std::collections::BTreeMap;
+
 use super::claim::{Bound, Claim, Origin, Role};
 use super::evidence::Rank;
 use super::formulas::{Formula, Step};
@@ -36,10 +38,14 @@ pub struct PartJudgement {
     pub role: Role,
     /// The unit both sides are shown in.
     pub unit: &'static Unit,
+    /// Whether the document says it in words, and the number is how they are read here.
+    pub worded: bool,
     /// What is claimed.
     pub claimed: Option<Bound>,
     /// What was recomputed.
     pub found: Option<Found>,
+    /// Why nothing was, where a formula was to.
+    pub missing: Option<String>,
     /// How both compare, at the middle of every uncertainty.
     pub comparison: Option<Comparison>,
     /// What is said of it; `None` for what is only recorded or shown.
@@ -56,6 +62,17 @@ impl PartJudgement {
     /// The weakest evidence of a GPU that it rests on; `None` where it rests on none.
     pub fn evidence(&self) -> Option<Rank> {
         self.inputs.iter().filter_map(|input| input.rank).max()
+    }
+
+    /// What is claimed, in its unit; said to be a reading where the document has words and no number.
+    pub fn show_claimed(&self) -> Option<String> {
+        let shown = self.claimed?.show(self.unit);
+        Some(if self.worded { format!("read as {shown}") } else { shown })
+    }
+
+    /// Its inputs by name, each at its middle, in base units.
+    pub fn values(&self) -> BTreeMap<String, f64> {
+        self.inputs.iter().map(|input| (input.name.clone(), input.value)).collect()
     }
 }
 
@@ -158,7 +175,29 @@ pub struct Movement {
     pub headline: Option<usize>,
 }
 
+/// What a verdict rests on that is no evidence of a GPU, the least certain first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ground {
+    /// The documents' own figures and definitions alone.
+    Documents,
+    /// Also a figure from outside them, with its source.
+    Outside,
+    /// Also something taken here because no document says it.
+    Assumptions,
+}
+
 impl Judgement {
+    /// What the parts that are judged rest on beside evidence of GPUs.
+    pub fn ground(&self) -> Ground {
+        let judged = self.parts.iter().filter(|part| part.verdict.is_some() && part.role == Role::Claim);
+        let grounds = judged.flat_map(|part| &part.inputs).map(|input| match input.backing {
+            Backing::Given(Origin::Outside) => Ground::Outside,
+            Backing::Given(Origin::Assumed) => Ground::Assumptions,
+            _ => Ground::Documents,
+        });
+        grounds.max().unwrap_or(Ground::Documents)
+    }
+
     /// The part the verdict rests on.
     pub fn headline(&self) -> Option<&PartJudgement> {
         self.parts.get(self.headline?)

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::claim::{
     Alternative, Assumption, Basis, Bound, Check, Claim, Conflict, Document, HEDGED, Input, Origin, PLAIN, Part, Place,
@@ -105,6 +106,8 @@ struct RawPart {
     at_most: Option<f64>,
     unit: Spanned<String>,
     #[serde(default)]
+    worded: bool,
+    #[serde(default)]
     marketed: bool,
     formula: Option<Spanned<String>>,
     #[serde(default, rename = "use")]
@@ -170,6 +173,19 @@ pub fn parse(text: &str, file: &str) -> Result<ClaimFile, ClaimError> {
         let span = error.span().unwrap_or(0..0);
         reader.error(span, error.message().to_owned())
     })?;
+    let table = DeTable::parse(text).map_err(|error| reader.error(0..0, error.message().to_owned()))?;
+    let mut values: Vec<&Spanned<DeValue<'_>>> = table.get_ref().values().collect();
+    while let Some(value) = values.pop() {
+        match value.get_ref() {
+            DeValue::Table(table) => values.extend(table.values()),
+            DeValue::Array(array) => values.extend(array.iter()),
+            DeValue::String(text) if text.chars().any(|c| c.is_control() && c != '\n') => {
+                let message = "a text holds control characters, which a terminal would obey; leave them out".to_owned();
+                return Err(reader.error(value.span(), message));
+            }
+            _ => {}
+        }
+    }
     for (name, inputs) in raw.sets {
         let inputs = reader.inputs(inputs)?;
         reader.sets.insert(name, inputs);
@@ -322,8 +338,9 @@ impl Reader<'_> {
             let message = format!("{id}: part `{}` has no `formula`, and needs one", raw.name);
             return Err(self.error(span, message));
         }
-        let about = raw.about.unwrap_or_else(|| raw.name.replace('_', " "));
-        Ok(Part { name: raw.name, about, role, bound, unit, marketed: raw.marketed, formula, inputs, place })
+        let about = raw.about.clone().unwrap_or_else(|| raw.name.replace('_', " "));
+        let RawPart { name, worded, marketed, .. } = raw;
+        Ok(Part { name, about, role, bound, unit, worded, marketed, formula, inputs, place })
     }
 
     /// A part's own inputs, and of the sets it uses those that its formula takes; its own come first, then the sets

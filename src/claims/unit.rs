@@ -159,10 +159,26 @@ pub fn base(kind: Kind) -> &'static Unit {
     UNITS.iter().find(|unit| unit.kind == kind && unit.scale == 1.0).unwrap_or(&UNITS[0])
 }
 
+/// The unit in which a kind reads best where none is said: of GPUs' rates and memories the one of their datasheets.
+pub fn readable(kind: Kind) -> &'static Unit {
+    let name = match kind {
+        Kind::FlopRate => "TFLOP/s",
+        Kind::ByteRate => "GB/s",
+        Kind::Bytes => "GB",
+        _ => return base(kind),
+    };
+    find(name).unwrap_or(base(kind))
+}
+
 impl Unit {
     /// A value given in the base unit, in this unit.
     pub fn of(&self, base: f64) -> f64 {
         base / self.scale
+    }
+
+    /// Whether its name is an English plural: of things, and of longer times.
+    fn is_plural(&self) -> bool {
+        self.name.len() > 3 && self.name.ends_with('s') && !self.name.contains('/')
     }
 
     /// A value given in the base unit, as a number with this unit's name.
@@ -171,6 +187,8 @@ impl Unit {
         match self.name {
             "1" => number,
             "x" => format!("{number}x"),
+            "micro-batches" if number == "1" => "1 micro-batch".to_owned(),
+            name if number == "1" && self.is_plural() => format!("1 {}", name.trim_end_matches('s')),
             name => format!("{number} {name}"),
         }
     }
@@ -182,11 +200,17 @@ impl Unit {
     }
 }
 
-/// A number as tables print it: four significant digits, and a power of ten where zeros would not be read.
+/// A number as tables print it: four significant digits, and a power of ten where zeros would not be read. Counts up
+/// to 10^15 have the powers of thousands that people speak of: `175e9`, `1.8e12`.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 || (1e-4..999_950.0).contains(&magnitude) {
         return digits(value);
+    }
+    if magnitude >= 1.0
+        && let Some(power) = [6, 9, 12].into_iter().find(|&power| magnitude / 10_f64.powi(power) < 999.95)
+    {
+        return format!("{}e{power}", digits(value / 10_f64.powi(power)));
     }
     let text = format!("{value:.3e}");
     match text.split_once('e') {

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand. Parse, wire, print, exit code; nothing else prints or exits.
 
+mod claims;
 mod completions;
+mod cost;
 mod describe;
 mod devices;
 mod doctor;
@@ -35,6 +37,8 @@ static COMMANDS: &[Command] = &[
     describe::COMMAND,
     show::COMMAND,
     report::COMMAND,
+    claims::COMMAND,
+    cost::COMMAND,
     schema::COMMAND,
     completions::COMMAND,
     worker::COMMAND,
@@ -78,7 +82,10 @@ impl Failure {
 fn declare() -> clap::Command {
     let root = clap::Command::new("rooflint")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Measures what a device really achieves: memory bandwidth, arithmetic, matmul.")
+        .about(
+            "Measures what a device really achieves (memory bandwidth, arithmetic, matmul), and judges what articles \
+             claim of GPUs.",
+        )
         .after_help(
             "Start with 'rooflint run': it measures the CPU in under a minute and writes a report.\n\
              Exit codes: 0 fine, 1 a finding, 2 usage or input, 4 device absent or busy, 5 nothing measured, \
@@ -86,24 +93,31 @@ fn declare() -> clap::Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true);
-    COMMANDS.iter().fold(root, |root, command| root.subcommand((command.declare)(clap::Command::new(command.name))))
+    with_subcommands(root, COMMANDS)
+}
+
+/// A command with these below it.
+fn with_subcommands(parent: clap::Command, commands: &[Command]) -> clap::Command {
+    commands
+        .iter()
+        .fold(parent, |parent, command| parent.subcommand((command.declare)(clap::Command::new(command.name))))
+}
+
+/// Runs the one of these that the arguments name.
+fn run_subcommand(matches: &ArgMatches, commands: &[Command]) -> Result<Exit, Failure> {
+    let chosen = matches.subcommand().and_then(|(name, matches)| {
+        let command = commands.iter().find(|command| command.name == name)?;
+        Some((command.run)(matches))
+    });
+    chosen.unwrap_or(Ok(Exit::Usage))
 }
 
 /// Parses the arguments, runs the subcommand, and turns its result into an exit code.
 pub fn main() -> ExitCode {
-    let matches = declare().get_matches();
-    let chosen = matches.subcommand().and_then(|(name, matches)| {
-        let command = COMMANDS.iter().find(|command| command.name == name)?;
-        Some((command.run)(matches))
+    let exit = run_subcommand(&declare().get_matches(), COMMANDS).unwrap_or_else(|failure| {
+        complain(&format!("error: {}", failure.message));
+        failure.exit
     });
-    let exit = match chosen {
-        Some(Ok(exit)) => exit,
-        Some(Err(failure)) => {
-            complain(&format!("error: {}", failure.message));
-            failure.exit
-        }
-        None => Exit::Usage,
-    };
     ExitCode::from(exit as u8)
 }
 

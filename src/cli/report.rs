@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, complain, print, terminal_width};
+use super::{Command, Exit, Failure, claims, complain, print, terminal_width};
 use crate::record::Run;
 use crate::report::terminal::{self, Signs, Style, Terminal};
 use crate::report::{self, About, View};
@@ -13,14 +13,15 @@ use crate::suite;
 
 pub const COMMAND: Command = Command {
     name: "report",
-    declare: |command| Arguments::augment_args(command.about("Write the report of one or more runs to a folder")),
+    declare: |command| {
+        Arguments::augment_args(command.about("Write the report of runs, and the judged claims, to a folder"))
+    },
     run: |matches| run(&Arguments::from_arg_matches(matches).map_err(Failure::usage)?),
 };
 
 #[derive(Args)]
 struct Arguments {
-    /// Runs: their folders or their run.jsonl files
-    #[arg(required = true)]
+    /// Runs: their folders or their run.jsonl files; without one, only the claims
     runs: Vec<PathBuf>,
     /// Folder for the report; it must not exist yet, or be empty
     #[arg(long, value_name = "DIR", required = true)]
@@ -36,7 +37,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     make_folder(&arguments.out, "choose another --out")?;
     write(&arguments.out, &runs)?;
-    print(&arguments.out.join("report.html").display().to_string())?;
+    let page = if runs.is_empty() { "claims.html" } else { "report.html" };
+    print(&arguments.out.join(page).display().to_string())?;
     Ok(Exit::Fine)
 }
 
@@ -51,9 +53,15 @@ pub fn make_folder(folder: &Path, way_out: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes the report's files into a folder, in place of an earlier report of the same run.
+/// Writes the report's files into a folder, in place of an earlier report of the same run: the runs' own, if there are
+/// any, and those of the claims.
 pub fn write(folder: &Path, runs: &[Run]) -> Result<(), Failure> {
-    for report::File { path: name, bytes } in report::render_view(&view(runs)).map_err(Failure::usage)? {
+    let claims = claims::view(runs)?;
+    let mut files = report::render_claims(&claims).map_err(Failure::usage)?;
+    if !runs.is_empty() {
+        files.extend(report::render_view(&view(runs).with_claims(&claims)).map_err(Failure::usage)?);
+    }
+    for report::File { path: name, bytes } in files {
         let path = folder.join(&name);
         let failed = |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", path.display()));
         path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
@@ -64,11 +72,16 @@ pub fn write(folder: &Path, runs: &[Run]) -> Result<(), Failure> {
 
 /// The summary of runs for standard output.
 pub fn summary(runs: &[Run]) -> String {
+    terminal::summary(&view(runs), &terminal())
+}
+
+/// The terminal that standard output goes to.
+pub fn terminal() -> Terminal {
     // Consoles that say they are dumb, and the kernel's own, lack Braille. Colours are stripped on the way
     // out where they are not wanted.
     let plain = std::env::var_os("TERM").is_some_and(|term| term == "dumb" || term == "linux");
     let signs = if plain { Signs::Ascii } else { Signs::Unicode };
-    terminal::summary(&view(runs), &Terminal { width: terminal_width(), signs, style: Style::Colour })
+    Terminal { width: terminal_width(), signs, style: Style::Colour }
 }
 
 /// What a report shows of runs, with the suite's own words about its benchmarks.

@@ -1,5 +1,6 @@
 //! Values as users type them: durations, sizes, axes.
 
+use crate::cost::Figure;
 use crate::record::AxisValue;
 use crate::units::{ByteCount, Seconds, Usd};
 
@@ -24,6 +25,26 @@ fn duration_help(text: &str) -> String {
 pub fn price(text: &str) -> Result<Usd, String> {
     let price = text.parse().ok().and_then(Usd::new).filter(|price| *price > Usd::ZERO);
     price.ok_or_else(|| format!("'{text}' is not a positive price in USD per hour; write 2.00"))
+}
+
+/// A number above zero, or a span of them: `0.4`, `40%`, `1.4e12`, `300B`, `0.3..0.5`. A span's value is its middle.
+pub fn figure(text: &str) -> Result<Figure, String> {
+    let ends = match text.split_once("..") {
+        Some((low, high)) => number(low).zip(number(high)),
+        None => number(text).map(|value| (value, value)),
+    };
+    let figure = ends.and_then(|(low, high)| Figure::between(f64::midpoint(low, high), low, high).ok());
+    figure.filter(|figure| figure.low() > 0.0).ok_or_else(|| {
+        format!("'{text}' is not a number above zero; write 2.5, 40%, 1.4e12, 300B or a span such as 0.3..0.5")
+    })
+}
+
+/// A number, with a suffix that scales it or without.
+fn number(text: &str) -> Option<f64> {
+    const SUFFIXES: [(&str, f64); 5] = [("%", 0.01), ("k", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12)];
+    let scaled =
+        || SUFFIXES.iter().find_map(|(suffix, scale)| Some(text.strip_suffix(suffix)?.parse::<f64>().ok()? * scale));
+    text.parse().ok().or_else(scaled)
 }
 
 /// An axis with its values: `m=1,8,64`, `size=64MiB`, `kernel=read`.

@@ -161,6 +161,14 @@ pub fn room(
 ) -> Result<Room, CostError> {
     let held = weights_b(weights, bytes_per_parameter, layout);
     fits("the weights' share", Figure::exact(held)?, capacity_b)?;
+    room_beside(held, kv, layout, capacity_b)
+}
+
+/// The room for a KV cache beside `held` bytes of weights on every GPU: the fullest one's, where they are not alike.
+///
+/// # Errors
+/// As [`room`], but for weights that exceed the capacity, which is then [`CostError::Invalid`].
+pub fn room_beside(held: f64, kv: &KvShape, layout: Layout, capacity_b: Figure) -> Result<Room, CostError> {
     let token = kv.bytes_per_token_per_gpu(layout)?;
     let kv_token_b = positive("KV bytes per token", Figure::exact(token)?)?;
     let own = f64::from(layout.expert());

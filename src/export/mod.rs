@@ -1,5 +1,6 @@
 //! A run in the formats of other tools: one file each, and one table of them.
 
+pub mod claims;
 mod csv;
 mod json;
 mod md;

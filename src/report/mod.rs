@@ -10,10 +10,11 @@ pub mod plots;
 pub mod terminal;
 pub mod view;
 
-pub use view::{About, View};
+pub use view::{About, ClaimsView, Judged, View};
 
 use crate::record::Run;
 use plots::Drawing;
+use view::Plot;
 
 /// A file of a report: its path within the report's folder, with `/` between parts, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,16 +48,33 @@ pub fn render(runs: &[Run]) -> Result<Vec<File>, ReportError> {
 ///
 /// When a plot cannot be drawn.
 pub fn render_view(view: &View) -> Result<Vec<File>, ReportError> {
-    let mut drawings: Vec<(&str, Drawing)> = Vec::new();
-    for plot in view.devices.iter().flat_map(|device| &device.plots) {
-        drawings.push((&plot.name, plots::draw(plot)?));
-    }
+    let drawings = draw(view.devices.iter().flat_map(|device| &device.plots))?;
     let page = html::render(view, &drawings);
+    files("report", page, markdown::render(view, markdown::Plots::Linked), &drawings)
+}
+
+/// The pages of judged claims: `claims.html`, `claims.md`, and their plots beside the report's.
+///
+/// # Errors
+///
+/// When a plot cannot be drawn.
+pub fn render_claims(view: &ClaimsView) -> Result<Vec<File>, ReportError> {
+    let drawings = draw(view.plots.iter())?;
+    let page = html::claims::render(view, &drawings);
+    files("claims", page, markdown::claims::render(view, markdown::Plots::Linked), &drawings)
+}
+
+fn draw<'a>(plots: impl Iterator<Item = &'a Plot>) -> Result<Vec<(&'a str, Drawing)>, ReportError> {
+    plots.map(|plot| Ok((plot.name.as_str(), plots::draw(plot)?))).collect()
+}
+
+/// A document in both formats, with its drawings in both.
+fn files(stem: &str, html: String, md: String, drawings: &[(&str, Drawing)]) -> Result<Vec<File>, ReportError> {
     let mut files = vec![
-        File { path: "report.html".to_owned(), bytes: page.into_bytes() },
-        File { path: "report.md".to_owned(), bytes: markdown::render(view, markdown::Plots::Linked).into_bytes() },
+        File { path: format!("{stem}.html"), bytes: html.into_bytes() },
+        File { path: format!("{stem}.md"), bytes: md.into_bytes() },
     ];
-    for (name, drawing) in &drawings {
+    for (name, drawing) in drawings {
         files.push(File { path: format!("plots/{name}.svg"), bytes: drawing.file().into_bytes() });
         files.push(File { path: format!("plots/{name}.png"), bytes: drawing.png()? });
     }

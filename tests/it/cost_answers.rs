@@ -91,11 +91,11 @@ fn serving() {
     assert!(answer.curve.is_sorted_by(|a, b| a.user_tok_s.value() > b.user_tok_s.value()));
     let crowded = ServeQuestion { batch: Some(exact(100.0)), ..davinci_serving() };
     let error = answer::serve(&crowded).unwrap_err().to_string();
-    assert!(error.starts_with("the weights' share and the batch's KV cache needs 164."), "{error}");
+    assert!(error.starts_with("the batch's KV cache with the weights needs 164."), "{error}");
     assert!(error.ends_with("too much"), "{error}");
     let small = ServeQuestion { layout: Layout::new(4, 1).unwrap(), ..davinci_serving() };
     let error = answer::serve(&small).unwrap_err();
-    assert!(matches!(error, CostError::DoesNotFit { what: "the weights of the fullest rank", .. }), "{error}");
+    assert!(matches!(error, CostError::DoesNotFit { what: "the fullest rank", .. }), "{error}");
     // One sequence of a mixture reads two experts of eight.
     let mixtral = ServeQuestion {
         model: llm::find("mixtral_8x7b").unwrap(),
@@ -143,6 +143,28 @@ fn memory() {
     let one = answer::memory(&MemoryQuestion { layout: Layout::ONE, ..question }).unwrap();
     assert!(one.free_b.is_none() && one.sequences.is_none());
     reads("missing", one.missing_b.unwrap(), 58.0e9, 1e8);
+}
+
+#[test]
+fn the_stage_with_most_layers_sets_the_batch_of_all() {
+    // 96 layers over 5 stages: one has 20, the others 19.
+    let serving = ServeQuestion {
+        accelerator: accelerator("mi300x", Rate::F16),
+        layout: Layout::new(1, 5).unwrap(),
+        ..davinci_serving()
+    };
+    let question = MemoryQuestion {
+        model: serving.model.clone(),
+        accelerator: serving.accelerator.clone(),
+        layout: serving.layout,
+        bytes_per_parameter: serving.bytes_per_parameter,
+        bytes_per_kv_value: serving.bytes_per_kv_value,
+        context: serving.context,
+        training_gpus: exact(5.0),
+    };
+    let (served, held) = (answer::serve(&serving).unwrap(), answer::memory(&question).unwrap());
+    let [served, held] = [served.batch_full, held.sequences.unwrap()].map(|sequences| sequences.value());
+    assert!((served / held - 1.0).abs() < 1e-9, "{served} sequences are served where {held} fit");
 }
 
 #[test]

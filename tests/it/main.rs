@@ -6,12 +6,16 @@ mod claims;
 mod claims_input;
 /// Claims: laws of the judge.
 mod claims_laws;
+/// The claims as pages and commands.
+mod claims_pages;
 /// The command line as a user meets it: output, messages, exit codes, files.
 mod cli;
 /// What every backend must do: one list, run on each that is present.
 mod conformance;
 /// Whole answers: train, serve, memory, demand.
 mod cost_answers;
+/// `rooflint cost`: figures, sources, refusals.
+mod cost_cli;
 /// Prices, demand and scaling laws.
 mod cost_money;
 /// Laws of every cost: monotone, linear, bounded.

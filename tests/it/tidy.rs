@@ -182,7 +182,9 @@ fn tables_and_folders_agree() {
     let backends = rooflint::device::BACKENDS.iter().map(|backend| backend.id);
     assert_eq!(sorted(backends), stems("src/device", &["pattern"]));
     let formats = rooflint::export::FORMATS.iter().map(|format| format.id);
-    assert_eq!(sorted(formats), stems("src/export", &[]));
+    assert_eq!(sorted(formats), stems("src/export", &["claims"]));
+    let formats = rooflint::export::claims::FORMATS.iter().map(|format| format.id);
+    assert_eq!(sorted(formats), stems("src/export/claims", &[]));
 }
 
 #[test]

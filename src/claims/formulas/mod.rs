@@ -12,6 +12,8 @@ mod shape;
 mod speculation;
 mod training;
 
+pub use serving::deployed;
+
 use std::collections::BTreeMap;
 
 use super::unit::{self, Kind, Unit};
@@ -82,6 +84,19 @@ pub fn all() -> impl Iterator<Item = &'static Formula> {
 /// The formula of that id.
 pub fn find(id: &str) -> Option<&'static Formula> {
     all().find(|formula| formula.id == id)
+}
+
+/// What the formula of that id gives for these inputs, in base units; what is not given is taken at its default. For
+/// curves through a claimed point: the judge's own formula, over one of its inputs.
+///
+/// # Errors
+/// [`FormulaError`], also for an id that no formula has.
+pub fn evaluate(id: &str, inputs: &BTreeMap<String, f64>) -> Result<f64, FormulaError> {
+    let formula = find(id).ok_or_else(|| FormulaError::Domain(format!("there is no formula `{id}`")))?;
+    let defaults = formula.specs().filter_map(|spec| Some((spec.name.to_owned(), spec.default?)));
+    let mut all: BTreeMap<String, f64> = defaults.collect();
+    all.extend(inputs.iter().map(|(name, value)| (name.clone(), *value)));
+    (formula.evaluate)(&mut Work::new(&all))
 }
 
 impl Formula {

@@ -1,5 +1,7 @@
 //! Serving: memory, cost, latency and utilisation of a model behind a pipeline of GPUs.
 
+use std::collections::BTreeMap;
+
 use super::{Formula, FormulaError, Spec, Work, formula, needs, takes};
 use crate::claims::unit::Kind;
 use crate::cost::memory::Room;
@@ -174,7 +176,8 @@ pub(super) static FORMULAS: &[Formula] = &[
     ),
     formula(
         "user_rate",
-        "1 / (stages x weights read x bytes / (GPUs x bandwidth)): tokens/s of one user at most, KV cache left out",
+        "1 / (stages x max(weights read x bytes / (GPUs x bandwidth), 2 x active x micro-batch / (GPUs x compute))): tokens/s \
+         of one user at most, KV cache left out",
         Kind::TokenRate,
         &[
             HELD,
@@ -183,7 +186,7 @@ pub(super) static FORMULAS: &[Formula] = &[
             &[takes(
                 "sequences",
                 Kind::Count,
-                "sequences in flight; none given: so many that every expert is read",
+                "sequences that meet a layer together; none given: enough to read every expert, and computing takes no time",
                 0.0,
             )],
         ],
@@ -343,6 +346,17 @@ fn deployment(work: &Work<'_>) -> Result<Deployment, FormulaError> {
     })
 }
 
+/// The deployment that the inputs of a serving formula describe, with the memory of one GPU: for the curve that runs
+/// through a recomputed point.
+///
+/// # Errors
+/// [`FormulaError::Missing`] for inputs of another formula.
+pub fn deployed(inputs: &BTreeMap<String, f64>) -> Result<(Deployment, Figure), FormulaError> {
+    let work = Work::new(inputs);
+    let usable = work.get("capacity")? - work.get("reserved")?;
+    Ok((deployment(&work)?, Figure::exact(usable)?))
+}
+
 /// As many sequences as fit.
 fn load(work: &mut Work<'_>) -> Result<Load, FormulaError> {
     let context = work.figure("context")?;
@@ -388,7 +402,9 @@ fn user_rate(work: &mut Work<'_>) -> Result<f64, FormulaError> {
     work.step("parameters read for a token", read, "parameters");
     let tensor = work.divisor("tensor")?;
     // A token passes every stage, each a p-th of the weights on t GPUs: p x 1/(t p) of the whole per GPU.
-    let latency = read * work.get("bytes")? / (tensor * work.divisor("bandwidth")?);
+    let reading = read * work.get("bytes")? / (tensor * work.divisor("bandwidth")?);
+    let computing = 2.0 * weights.active() * sequences / (tensor * work.divisor("compute")?);
+    let latency = reading.max(computing);
     Ok(1.0 / work.step("time of a token through all stages", latency, "ms"))
 }
 

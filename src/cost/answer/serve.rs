@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Accelerator;
-use crate::cost::memory::{Room, fits};
+use crate::cost::memory::{Room, fits, room_beside};
 use crate::cost::moe::Routing;
 use crate::cost::serving::{self, Deployment, Load, Served};
 use crate::cost::{CostError, Figure, money};
@@ -106,14 +106,15 @@ pub fn serve(question: &ServeQuestion) -> Result<ServeAnswer, CostError> {
     let deployment = question.deployment()?;
     let context = question.kept()?;
     let fullest = question.model.rank_parameters(question.layout)? * question.bytes_per_parameter;
-    fits("the weights of the fullest rank", Figure::exact(fullest)?, question.accelerator.capacity_b)?;
-    let room = deployment.room(question.accelerator.capacity_b)?;
+    fits("the fullest rank", Figure::exact(fullest)?, question.accelerator.capacity_b)?;
+    // The stage with most layers sets the batch of all.
+    let room = room_beside(fullest, &deployment.kv, question.layout, question.accelerator.capacity_b)?;
     let batch_full = room.sequences(context)?;
     let batch = question.batch.unwrap_or(batch_full);
     let cached = batch.value() * context.value() * room.kv_token_b.value() / f64::from(question.layout.expert());
     if question.batch.is_some() {
         let needed = Figure::exact(room.weights_b.value() + cached)?;
-        fits("the weights' share and the batch's KV cache", needed, question.accelerator.capacity_b)?;
+        fits("the batch's KV cache with the weights", needed, question.accelerator.capacity_b)?;
     }
     let at = |batch: Figure| -> Result<CurvePoint, CostError> {
         let served = serving::decode(&deployment, Load::new(batch, context))?;

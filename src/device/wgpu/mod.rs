@@ -53,9 +53,9 @@ impl WgpuDevice {
     fn open(selector: &str) -> Result<Self, DeviceError> {
         let found = adapters::select(selector)?;
         let mut gpu = Gpu::open(&found.adapter)?;
-        let stamps = Stamps::new(&gpu)?;
+        let mut stamps = Stamps::new(&gpu)?;
         let memory = Memory::new(&gpu)?;
-        let (timer, distrust) = calibrate(&mut gpu, stamps.as_ref())?;
+        let (timer, distrust) = calibrate(&mut gpu, stamps.as_mut())?;
         let clock_note = if stamps.is_none() { Some("the device has no timestamps".to_owned()) } else { distrust };
         let stamps = stamps.filter(|_| clock_note.is_none());
         Ok(Self { info: found.info, timer, clock_note, stamps, programs: BTreeMap::new(), memory, next: 0, gpu })
@@ -79,7 +79,7 @@ const COMPARED_SAMPLES: u32 = 4;
 
 /// Measures the clock on a kernel that fills memory. Without stamps, or where they disagree with the host's clock,
 /// the host's is described; the text says by how much they disagreed.
-fn calibrate(gpu: &mut Gpu, stamps: Option<&Stamps>) -> Result<(TimerInfo, Option<String>), DeviceError> {
+fn calibrate(gpu: &mut Gpu, stamps: Option<&mut Stamps>) -> Result<(TimerInfo, Option<String>), DeviceError> {
     let mut load = probe(gpu, 8 << 20)?;
     let mut idle = probe(gpu, 256)?;
     let window = |samples, repeats| Window {
@@ -92,6 +92,11 @@ fn calibrate(gpu: &mut Gpu, stamps: Option<&Stamps>) -> Result<(TimerInfo, Optio
     };
     let mut distrust = None;
     if let Some(stamps) = stamps {
+        let empty = window::run(gpu, Some(stamps), &mut idle, &window(51, 1))?;
+        let mut round_trips: Vec<_> =
+            empty.iter().map(|timing| timing.host_elapsed.get() - timing.elapsed.get()).collect();
+        round_trips.sort_unstable_by(f64::total_cmp);
+        stamps.round_trip_s = round_trips[round_trips.len() / 2].max(0.0);
         for _ in 0..ATTEMPTS {
             let first = window::run(gpu, Some(stamps), &mut load, &window(1, 8))?;
             let repeat_s = total(&first, |timing| timing.host_elapsed) / 8.0;
@@ -100,7 +105,6 @@ fn calibrate(gpu: &mut Gpu, stamps: Option<&Stamps>) -> Result<(TimerInfo, Optio
             let agreement = total(&timings, |timing| timing.elapsed) / total(&timings, |timing| timing.host_elapsed);
             let step = timer::step(&stamps.read(gpu, COMPARED_SAMPLES)?);
             if let (true, Some(step)) = ((agreement - 1.0).abs() <= timer::DISAGREE, step) {
-                let empty = window::run(gpu, Some(stamps), &mut idle, &window(51, 1))?;
                 let info = TimerInfo {
                     clock: "wgpu_timestamp".to_owned(),
                     resolution_s: Seconds::new(step as f64 * stamps.period_s).unwrap_or(Seconds::ZERO),

@@ -16,6 +16,9 @@ pub(super) struct Stamps {
     staging: wgpu::Buffer,
     /// Seconds of a tick.
     pub period_s: f64,
+    /// What the host spends, in seconds, on submitting a pass that does nothing and on waiting for it: it is no part of
+    /// the time that the two clocks are compared on. Zero until measured.
+    pub round_trip_s: f64,
 }
 
 /// What a pass wrote at its begin and its end, in ticks.
@@ -34,7 +37,7 @@ impl Stamps {
         let set = gpu.guarded("open", |gpu| gpu.device.create_query_set(&descriptor))?;
         let resolved = gpu.buffer(size, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?;
         let staging = gpu.buffer(size, Usage::COPY_DST | Usage::MAP_READ)?;
-        Ok(Some(Self { set, resolved, staging, period_s }))
+        Ok(Some(Self { set, resolved, staging, period_s, round_trip_s: 0.0 }))
     }
 
     /// The stamps of the first `passes` passes, once they have run.

@@ -240,7 +240,8 @@ fn stamped(
         let start = Instant::now();
         let submission = gpu.guarded("run", |gpu| gpu.queue.submit([command]))?;
         watch.wait(gpu, submission)?;
-        host_s.push(start.elapsed().as_secs_f64());
+        let elapsed_s = start.elapsed().as_secs_f64();
+        host_s.push(elapsed_s - stamps.round_trip_s.min(elapsed_s / 2.0));
     }
     for ((chunk, pair), host_s) in batch.iter().zip(stamps.read(gpu, batch.len() as u32)?).zip(host_s) {
         let device_s = timer::between(pair, stamps.period_s, host_s);

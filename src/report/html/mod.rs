@@ -1,12 +1,15 @@
 //! The report as one HTML file: offline, no script, light or dark as the reader prefers, readable on a phone
 //! and on paper. Every text passes maud's escaping; only our own drawings and style sheet do not.
 
+pub mod claims;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::number;
 use super::plots::{Drawing, css_variables};
 use super::view::{
-    Badge, BenchmarkView, Card, CaseRef, Cell, DeviceView, Fact, FactGroup, Level, Notice, Plot, Table, View,
+    Badge, BenchmarkView, Card, CaseRef, Cell, ClaimsTeaser, DeviceView, Fact, FactGroup, Level, Notice, Plot, Table,
+    View,
 };
 
 static STYLE: &str = include_str!("../assets/style.css");
@@ -16,6 +19,20 @@ const FOLD: usize = 6;
 
 /// The page. `drawings` holds each plot by its name.
 pub fn render(view: &View, drawings: &[(&str, Drawing)]) -> String {
+    let main = html! {
+        (head(view))
+        (contents(view))
+        @for device in &view.devices { (device_part(view, device, drawings)) }
+        @if let Some(claims) = &view.claims { (teaser(claims)) }
+        section id="environment" { h2 { "Environment" } (groups(&view.environment)) }
+        section id="method" { h2 { "Method" } (facts(&view.method, "method")) }
+        (warnings(&view.notices))
+    };
+    page(&view.title, view.watermark.as_deref(), &main, "Made by rooflint from the run file; every sample is in it.")
+}
+
+/// A page of the report around its main part.
+fn page(title: &str, watermark: Option<&str>, main: &Markup, made: &str) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -24,24 +41,28 @@ pub fn render(view: &View, drawings: &[(&str, Drawing)]) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content="rooflint";
-                title { (view.title) " · rooflint" }
+                title { (title) " · rooflint" }
                 style { (PreEscaped(style())) }
             }
             body id="top" {
-                @if let Some(watermark) = &view.watermark { div.watermark role="alert" { (watermark) } }
-                main {
-                    (head(view))
-                    (contents(view))
-                    @for device in &view.devices { (device_part(view, device, drawings)) }
-                    section id="environment" { h2 { "Environment" } (groups(&view.environment)) }
-                    section id="method" { h2 { "Method" } (facts(&view.method, "method")) }
-                    (warnings(&view.notices))
-                }
-                footer { "Made by rooflint from the run file; every sample is in it. " a href="#top" { "Back to the top" } }
+                @if let Some(watermark) = watermark { div.watermark role="alert" { (watermark) } }
+                main { (main) }
+                footer { (made) " " a href="#top" { "Back to the top" } }
             }
         }
     };
     page.into_string()
+}
+
+/// A word on the claims, whose page lies beside this one.
+fn teaser(claims: &ClaimsTeaser) -> Markup {
+    html! {
+        section id="claims" {
+            h2 { "What published articles claim" }
+            p { @for sentence in &claims.verdict { (sentence) " " } a href="claims.html" { "Every claim with its derivation" } }
+            ul { @for finding in &claims.findings { li { (finding) } } }
+        }
+    }
 }
 
 /// The style sheet, with the plots' colours in front.
@@ -111,6 +132,7 @@ fn contents(view: &View) -> Markup {
                 @for plot in &device.plots { a href={ "#" (plot.anchor) } { (plot.title) } }
                 @for part in &device.benchmarks { a href={ "#" (part.anchor) } { (part.id) } }
             }
+            @if view.claims.is_some() { a href="#claims" { "Claims" } }
             a href="#environment" { "Environment" }
             a href="#method" { "Method" }
             @if !view.notices.is_empty() { a href="#warnings" { "Warnings" } }

@@ -1,5 +1,7 @@
 //! The report as Markdown, for repositories and pull requests: the same content as the HTML page.
 
+pub mod claims;
+
 use super::view::{BenchmarkView, Card, CaseRef, Cell, DeviceView, Fact, Level, Notice, Plot, Table, View};
 
 /// What becomes of the plots.
@@ -31,6 +33,14 @@ pub fn render(view: &View, plots: Plots) -> String {
     }
     for device in &view.devices {
         blocks.extend(device_part(view, device, plots));
+    }
+    if let Some(claims) = &view.claims {
+        blocks.push("## What published articles claim".to_owned());
+        let link = if plots == Plots::Linked { " [Every claim with its derivation](claims.md)" } else { "" };
+        blocks.push(escape(&claims.verdict.join(" ")) + link);
+        blocks.push(
+            claims.findings.iter().map(|finding| format!("- {}", escape(finding))).collect::<Vec<_>>().join("\n"),
+        );
     }
     blocks.push("## Environment".to_owned());
     for group in &view.environment {

@@ -30,6 +30,11 @@ impl Axis {
         self.from + (share * f64::from(self.to - self.from)).round() as i32
     }
 
+    /// The same axis with its pixels divided into `steps`.
+    pub fn finer(&self, steps: i32) -> Self {
+        Self { from: self.from * steps, to: self.to * steps, ..*self }
+    }
+
     /// The least value on it.
     pub fn low(&self) -> f64 {
         if self.log { 10f64.powf(self.low) } else { self.low }

@@ -19,6 +19,9 @@ const MARK_SIZE: i32 = 36;
 /// plotters divides the size it is given by this.
 const PLOTTERS_FONT_SCALE: f64 = 1.24;
 
+/// Steps of a pixel in which curves are drawn: plotters knows whole numbers only.
+pub(super) const FINE: i32 = 16;
+
 /// A place on the canvas, in pixels from the upper left corner.
 pub(super) type At = (i32, i32);
 
@@ -34,6 +37,10 @@ pub(super) struct Area {
 impl Area {
     pub fn meets(&self, other: &Self) -> bool {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+
+    pub fn has(&self, (x, y): At) -> bool {
+        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
     }
 
     pub fn holds(&self, other: &Self) -> bool {
@@ -100,6 +107,24 @@ impl Canvas {
         Ok(())
     }
 
+    /// A curve through points in units of a [`FINE`]th of a pixel, with dashes and a title that browsers show on hover.
+    pub fn curve(
+        &mut self,
+        points: Vec<At>,
+        role: Role,
+        width: u32,
+        dashes: &str,
+        title: &str,
+    ) -> Result<(), ReportError> {
+        let scale = format!("scale({})", 1.0 / f64::from(FINE));
+        let fine =
+            |length: &str| length.parse::<i32>().map_or_else(|_| length.to_owned(), |px| (px * FINE).to_string());
+        let dashes = dashes.split(' ').map(fine).collect::<Vec<_>>().join(" ");
+        let attributes =
+            [("transform", scale.as_str()), ("stroke-dasharray", dashes.as_str()), ("stroke-linejoin", "round")];
+        self.group(&attributes, Some(title), |pen| pen.path(points, role, width * FINE.unsigned_abs()))
+    }
+
     /// Text with a rim of the surface's colour, legible across lines.
     pub fn haloed(&mut self, draw: impl FnOnce(&mut Pen) -> Result<(), ReportError>) -> Result<(), ReportError> {
         let rim = [
@@ -150,6 +175,11 @@ pub(super) struct Pen<'a> {
 impl Pen<'_> {
     pub fn line(&mut self, from: At, to: At, role: Role, width: u32) -> Result<(), ReportError> {
         self.backend.draw_line(from, to, &stroke(role, width)).map_err(failed)
+    }
+
+    /// A line through many points.
+    fn path(&mut self, points: Vec<At>, role: Role, width: u32) -> Result<(), ReportError> {
+        self.backend.draw_path(points, &stroke(role, width)).map_err(failed)
     }
 
     /// A filled rectangle; one without extent gets a pixel of it.

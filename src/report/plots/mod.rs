@@ -7,12 +7,14 @@
 
 mod axis;
 mod canvas;
+mod curves;
 mod legend;
 mod matmul;
 mod png;
 mod roofline;
 mod rows;
 mod samples;
+mod stacks;
 mod theme;
 
 pub use canvas::Drawing;
@@ -31,6 +33,8 @@ pub fn draw(plot: &Plot) -> Result<Drawing, ReportError> {
         Drawn::Roofline(roofline) => roofline::draw(roofline)?,
         Drawn::Matmul(bars) => matmul::draw(bars)?,
         Drawn::Samples(strips) => samples::draw(strips)?,
+        Drawn::Curves(data) => curves::draw(data)?,
+        Drawn::Stacks(data) => stacks::draw(data)?,
     };
     if let Some(watermark) = &plot.watermark {
         canvas.watermark(watermark)?;

@@ -1,6 +1,7 @@
 //! The report as text, for the end of a run and for machines without a browser. Nothing here prints: the
 //! caller does, and knows how wide the terminal is and whether it shows colours.
 
+pub mod claims;
 mod roofline;
 
 use anstyle::{AnsiColor, Style as Ansi};

@@ -6,6 +6,7 @@
 
 mod cases;
 mod ceilings;
+mod claims;
 mod facts;
 mod method;
 mod notices;
@@ -14,7 +15,11 @@ mod text;
 
 pub(crate) use cases::cause;
 pub use cases::{BenchmarkView, CaseView, ResultView};
-pub use plots::{Bar, Bars, ComputeRoof, Drawn, MemoryRoof, Plot, Point, Ridge, Roofline, Strip, Strips};
+pub use claims::{ClaimView, ClaimsTeaser, ClaimsView, DocumentView, FindingView, Judged, PairView, SideView};
+pub use plots::{
+    Bar, Bars, ComputeRoof, Curve, Curves, Drawn, Mark, MemoryRoof, Plot, Point, Ridge, Roofline, Segment, Stack,
+    Stacks, Strip, Strips, Threshold,
+};
 pub use text::clean;
 
 use crate::fit::Ceilings;
@@ -36,6 +41,8 @@ pub struct View {
     pub environment: Vec<FactGroup>,
     /// How figures come about.
     pub method: Vec<Fact>,
+    /// What became of the documents' claims, if they were judged.
+    pub claims: Option<ClaimsTeaser>,
 }
 
 /// One device of one run.
@@ -256,7 +263,7 @@ impl View {
     pub fn of(runs: &[Run]) -> Self {
         let several = runs.iter().map(|run| run.header.devices.len()).sum::<usize>() > 1;
         let mut anchors = Anchors::default();
-        for fixed in ["top", "environment", "method", "warnings"] {
+        for fixed in ["top", "claims", "environment", "method", "warnings"] {
             anchors.take(fixed);
         }
         let mut devices = Vec::new();
@@ -279,7 +286,14 @@ impl View {
             notices: found,
             environment: facts::environment(runs),
             method: method::method(runs),
+            claims: None,
         }
+    }
+
+    /// The same view with a word on the documents' claims, which have a page of their own.
+    #[must_use]
+    pub fn with_claims(self, claims: &ClaimsView) -> Self {
+        Self { claims: Some(claims.teaser()), ..self }
     }
 
     /// The same view with each benchmark's question, formula and caveats in the suite's words.

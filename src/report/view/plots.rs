@@ -33,6 +33,87 @@ pub enum Drawn {
     Matmul(Bars),
     /// Every sample of every case.
     Samples(Strips),
+    /// Curves over a quantity, both axes logarithmic.
+    Curves(Curves),
+    /// Amounts that add up, against a limit.
+    Stacks(Stacks),
+}
+
+/// Curves with marked points and thresholds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curves {
+    /// What the horizontal axis shows.
+    pub x: String,
+    /// What the vertical axis shows.
+    pub y: String,
+    /// The curves, in the order of the legend.
+    pub curves: Vec<Curve>,
+    /// Points of their own.
+    pub marks: Vec<Mark>,
+    /// Horizontal lines.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// One curve; its numbers are positive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// Its name in the legend.
+    pub name: String,
+    /// Its points, from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A marked point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// What it is.
+    pub name: String,
+    /// Where, on the horizontal axis.
+    pub x: f64,
+    /// Where, on the vertical axis.
+    pub y: f64,
+}
+
+/// A horizontal line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Threshold {
+    /// What it is.
+    pub name: String,
+    /// Where.
+    pub y: f64,
+}
+
+/// Amounts that add up, one row each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stacks {
+    /// What the axis shows.
+    pub x: String,
+    /// Its unit, without prefix.
+    pub unit: String,
+    /// The rows, in the order they are drawn.
+    pub stacks: Vec<Stack>,
+}
+
+/// One row of amounts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    /// Heading it stands under.
+    pub group: String,
+    /// Its name.
+    pub label: String,
+    /// The amounts, from the left.
+    pub segments: Vec<Segment>,
+    /// What there is room for.
+    pub limit: f64,
+}
+
+/// One amount.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// What it is.
+    pub name: String,
+    /// How much.
+    pub value: f64,
 }
 
 /// Ceilings and measured kernels over operational intensity.
