@@ -56,6 +56,9 @@ pub(super) enum Value {
     F64(f64),
 }
 
+/// Cuts a launch with some arguments, by a variant, into dispatches.
+type Cut = fn(&[Value], &str, &Facts) -> Result<Vec<Dispatch>, DeviceError>;
+
 /// A kernel.
 pub(super) struct Kernel {
     /// The name of its folder under `kernels/`.
@@ -63,7 +66,7 @@ pub(super) struct Kernel {
     /// The ways to run it with some arguments: none where the device lacks what they need.
     pub variants: fn(&[Value], &Facts) -> Vec<&'static str>,
     /// The dispatches of a launch.
-    pub dispatches: fn(&[Value], &str, &Facts) -> Result<Vec<Dispatch>, DeviceError>,
+    pub dispatches: Cut,
 }
 
 /// One dispatch: what it runs, on which memory, and how much of it.
@@ -117,11 +120,11 @@ const ALIGNMENT: u64 = 256;
 /// The same in words.
 const ALIGNED_WORDS: u64 = ALIGNMENT / 4;
 
-/// Work groups in a row and a column of a dispatch, at least `wanted` together.
+/// Work groups across and down a dispatch, at least `wanted` together and hardly more.
 fn spread(wanted: u64, facts: &Facts) -> [u32; 3] {
     let most = u64::from(facts.groups);
-    let across = wanted.clamp(1, most);
-    [across as u32, wanted.div_ceil(across).clamp(1, most) as u32, 1]
+    let down = wanted.max(1).div_ceil(most);
+    [wanted.max(1).div_ceil(down) as u32, down.min(most) as u32, 1]
 }
 
 /// A run of words that one dispatch works on, in packs of `width` words.
@@ -192,7 +195,9 @@ mod tests {
     fn a_spread_has_enough_work_groups() {
         for wanted in [0, 1, 65_535, 65_536, 1_000_000] {
             let [across, down, _] = spread(wanted, &facts(1024)).map(u64::from);
-            assert!(across <= 65_535 && down <= 65_535 && across * down >= wanted && across * down < wanted + across);
+            assert!(
+                across <= 65_535 && down <= 65_535 && across * down >= wanted && across * down < wanted.max(1) + down
+            );
         }
     }
 }
