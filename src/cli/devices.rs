@@ -4,7 +4,7 @@ use clap::{Args, FromArgMatches};
 
 use super::{Command, Exit, Failure, print};
 use crate::device::{BACKENDS, Probe};
-use crate::record::DeviceInfo;
+use crate::record::{DeviceInfo, DeviceKind};
 
 pub const COMMAND: Command = Command {
     name: "devices",
@@ -56,9 +56,15 @@ fn describe(device: &DeviceInfo) -> String {
         })
         .collect();
     let caches = if caches.is_empty() { "caches unknown".to_owned() } else { caches.join(", ") };
+    // A backend that places work itself is not told how many units there are.
+    let units = match device.features.iter().any(|feature| feature == "workgroups") {
+        true => "compute units unknown".to_owned(),
+        false => format!("{} compute units", device.compute_units),
+    };
+    let kind = if device.kind == DeviceKind::Software { " (software, on the CPU)" } else { "" };
     let driver = device.driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
     format!(
-        "{}: {}\n    {}, {} compute units, {memory}, {caches}{driver}\n",
-        device.selector, device.name, device.architecture, device.compute_units
+        "{}: {}{kind}\n    {}, {units}, {memory}, {caches}{driver}\n",
+        device.selector, device.name, device.architecture
     )
 }

@@ -8,7 +8,7 @@ use super::{Command, Exit, Failure, print};
 use crate::device::{BACKENDS, Probe};
 use crate::measure::environment;
 use crate::measure::lock::DeviceLock;
-use crate::record::Environment;
+use crate::record::{DeviceKind, Environment};
 
 pub const COMMAND: Command = Command {
     name: "doctor",
@@ -27,6 +27,13 @@ fn run() -> Result<Exit, Failure> {
             Probe::Present(devices) => {
                 for device in devices {
                     match DeviceLock::take(&device) {
+                        // A renderer on the CPU stands in for a GPU: it is not one more device to be measured.
+                        Ok(_) if device.kind == DeviceKind::Software => {
+                            text += &format!(
+                                "ok    {}: {} (software, on the CPU: used only when asked for)\n",
+                                device.selector, device.name
+                            );
+                        }
                         Ok(_) => {
                             usable += 1;
                             text += &format!("ok    {}: {}\n", device.selector, device.name);

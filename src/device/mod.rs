@@ -11,6 +11,8 @@
 mod cpu;
 mod fake;
 mod pattern;
+#[cfg(feature = "wgpu")]
+mod wgpu;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -378,7 +380,12 @@ pub struct Backend {
 }
 
 /// Every backend. To add one: its file or folder, and a row here.
-pub static BACKENDS: &[Backend] = &[cpu::BACKEND, fake::BACKEND];
+pub static BACKENDS: &[Backend] = &[
+    cpu::BACKEND,
+    #[cfg(feature = "wgpu")]
+    wgpu::BACKEND,
+    fake::BACKEND,
+];
 
 /// A selector split into its backend and the rest: `cpu`, `wgpu:0`, `fake:slow`.
 pub fn select(selector: &str) -> Result<(&'static Backend, &str), UnknownDevice> {

@@ -1,9 +1,11 @@
 //! `fma`: the rate of multiply-adds out of registers.
 
 use super::check::{for_each_block, within, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand, places_work_groups,
+};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -20,18 +22,31 @@ static META: Meta = Meta {
         "Integers have no fused multiply-add on most processors: a step is a multiplication and an addition.",
         "The ratio of all threads to one shows what the cores share: well under their number means siblings of one \
          core, a lower clock under load, or a noisy neighbour.",
+        "A GPU places work itself and cannot be kept to some of its units: there, threads is the amount of work, 12288 \
+         lanes each, enough to fill the largest.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
-        Axis { name: "precision", about: "number format", words: &["f64", "f32", "i32"], range: WORDS_ONLY },
-        Axis { name: "threads", about: "compute units used: 1 to all of the device's", words: &[], range: THREADS },
+        Axis { name: "precision", about: "number format", words: &["f64", "f32", "f16", "i32"], range: WORDS_ONLY },
+        Axis {
+            name: "threads",
+            about: "compute units used: 1 to all of the device's; on a GPU the amount of work, in 12288 lanes",
+            words: &[],
+            range: THREADS,
+        },
     ],
 };
 
 /// Steps of a chain. Few enough that the rounding of a chain stays well below what it is to show.
 const ITERATIONS: u32 = 4096;
+/// Steps of a chain of binary16, whose steps are all exact: see [`coefficients`].
+const ITERATIONS_F16: u32 = 2048;
 /// Lanes per compute unit: a multiple of every vector width times every number of chains in use.
 const LANES: u64 = 12_288;
+/// Threads' worth of lanes for a GPU: 1.6 million, several for every place that the largest has.
+const GPU_THREADS: u64 = 128;
+/// The same for a renderer that runs on the cores of a CPU, which would take seconds over that many.
+const SOFTWARE_THREADS: u64 = 8;
 
 impl Benchmark for Fma {
     fn meta(&self) -> &'static Meta {
@@ -39,8 +54,15 @@ impl Benchmark for Fma {
     }
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
-        let precisions = META.axes[0].words.iter().map(|word| AxisValue::from(*word)).collect();
-        let mut threads = vec![1, u64::from(device.compute_units)];
+        let computes = |name: &str| device.features.iter().any(|feature| feature == name);
+        // Half precision is asked of devices that have it; the others would all say that they do not.
+        let words = META.axes[0].words.iter().filter(|word| **word != "f16" || computes("f16"));
+        let precisions = words.map(|word| AxisValue::from(*word)).collect();
+        let mut threads = match (places_work_groups(device), device.kind) {
+            (false, _) => vec![1, u64::from(device.compute_units)],
+            (true, DeviceKind::Software) => vec![SOFTWARE_THREADS],
+            (true, _) => vec![GPU_THREADS],
+        };
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();
         expand(META.id, request, &[("precision", precisions), ("threads", threads)])
@@ -48,7 +70,7 @@ impl Benchmark for Fma {
 
     fn work(&self, case: &Case) -> Work {
         let precision = precision_of(case);
-        let operations = FlopCount(2 * lanes_of(case) * u64::from(ITERATIONS));
+        let operations = FlopCount(2 * lanes_of(case) * u64::from(iterations_of(precision)));
         let bytes_written_b = ByteCount(lanes_of(case) * precision.size());
         Work { bytes_written_b, flop: [(precision, operations)].into(), ..Work::default() }
     }
@@ -63,11 +85,15 @@ impl Benchmark for Fma {
             Precision::F64 => 0,
             Precision::F32 => 1,
             Precision::I32 => 2,
+            Precision::F16 => 3,
             other => return Err(Stop::Skip(format!("fma has no form for {other}"))),
         };
+        if !device.info().features.iter().any(|feature| feature == precision.name()) {
+            return Err(Stop::Skip(format!("the device does not compute in {precision}")));
+        }
         let units = u64::from(device.info().compute_units);
         let threads = case.count("threads").unwrap_or(1);
-        if threads > units {
+        if threads > units && !places_work_groups(device.info()) {
             return Err(Stop::Skip(format!("{threads} threads asked for, the device has {units} compute units")));
         }
         let output = device.alloc(self.footprint(device.info(), case), Place::Device)?;
@@ -77,7 +103,7 @@ impl Benchmark for Fma {
             Arg::Buffer(Slot(0)),
             Arg::U32(code),
             Arg::U64(lanes_of(case)),
-            Arg::U64(u64::from(ITERATIONS)),
+            Arg::U64(u64::from(iterations_of(precision))),
             Arg::F64(factor),
             Arg::F64(term),
         ];
@@ -92,6 +118,7 @@ impl Benchmark for Fma {
         let lanes = lanes_of(case);
         match precision_of(case) {
             Precision::I32 => check_integers(lanes, outputs),
+            Precision::F16 => check_halves(lanes, outputs),
             precision => check_floats(precision, lanes, outputs),
         }
     }
@@ -105,7 +132,13 @@ fn lanes_of(case: &Case) -> u64 {
     LANES * case.count("threads").unwrap_or(1)
 }
 
-/// Factor and term of a step. The factor is the `ITERATIONS`-th root of one half, so that a chain goes
+fn iterations_of(precision: Precision) -> u32 {
+    if precision == Precision::F16 { ITERATIONS_F16 } else { ITERATIONS }
+}
+
+/// Factor and term of a step. In binary16 a chain that loses half its size over its steps would be lost in their
+/// rounding: it adds an eighth to multiples of an eighth instead, from -256 to 256 at most, where every one of
+/// them is a number of the format. In the other formats the factor is the `ITERATIONS`-th root of one half, so that a chain goes
 /// half way to its fixed point, -3, and its end tells how many steps were done. Both are numbers of the
 /// precision, so that device and reference use the same.
 fn coefficients(precision: Precision) -> (f64, f64) {
@@ -114,6 +147,7 @@ fn coefficients(precision: Precision) -> (f64, f64) {
     match precision {
         Precision::F64 => (factor, term),
         Precision::I32 => (1_664_525.0, 1_013_904_223.0),
+        Precision::F16 => (1.0, 0.125),
         _ => (f64::from(factor as f32), f64::from(term as f32)),
     }
 }
@@ -146,6 +180,34 @@ fn check_integers(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, 
         Ok(())
     })?;
     Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
+}
+
+/// Every chain of binary16 ends exactly `ITERATIONS_F16` eighths above its start.
+fn check_halves(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+    for_each_block(outputs, 0, lanes.div_ceil(2), |start, block| {
+        let halves = block.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
+        for (lane, bits) in (2 * start..lanes).zip(halves) {
+            let eighths = i64::from(scatter(lane) % 2048) - 2048 + i64::from(ITERATIONS_F16);
+            let (expected, found) = (eighths as f64 / 8.0, half_of(bits));
+            if !(found == expected) {
+                return Err(wrong("out", lane, expected, found));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
+}
+
+/// The value of a binary16 number's bits (IEEE 754, 3.6).
+fn half_of(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * 2.0_f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (1024.0 + fraction) * 2.0_f64.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -size } else { size }
 }
 
 /// Every chain's end is within the rounding of its steps of `a^n x + b (1 + a + … + a^(n-1))`.

@@ -4,7 +4,9 @@ use super::check::{read_words, seed_of, within};
 use super::sizes::last_cache;
 use super::{Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand};
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, MatmulShape, Precision, Quantity, Work};
+use crate::record::{
+    AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Precision, Quantity, Work,
+};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -15,8 +17,8 @@ static META: Meta = Meta {
     question: "How fast does this device multiply matrices, large square ones and those of a small batch?",
     formula: "2 m n k / median time of a repeat of c[m, n] = a[m, k] b[k, n]. Bytes: a and b read once, c written once.",
     caveats: &[
-        "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU. The variant names \
-         the plan that won the race.",
+        "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU, and this project's \
+         own kernels where no library can be called, as through wgpu. The variant names the plan that won the race.",
         "Where fewer than 1024 operations are made per byte of b, repeats rotate through copies of b that together \
          exceed the last cache four times, as a model's weights do; a and c stay warm, as activations do. A larger m \
          is bound by arithmetic wherever b lies, and has one b.",
@@ -49,6 +51,8 @@ static META: Meta = Meta {
 /// With this many operations per byte of b, reading b takes little time on any device: the highest ridge
 /// point of a datasheet is 590 FLOP/byte (H100 SXM, dense FP8 over HBM3).
 const ARITHMETIC_BOUND: u64 = 1024;
+/// The same for a renderer on the cores of a CPU, whose ridge point is a tenth of that.
+const SOFTWARE_BOUND: u64 = 128;
 /// Copies of b together are at least this many times the last cache …
 const COLD: u64 = 4;
 /// … but no more than this many copies.
@@ -61,14 +65,14 @@ impl Benchmark for Matmul {
         &META
     }
 
-    fn cases(&self, _device: &DeviceInfo, request: &Request) -> Vec<Case> {
+    fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let precision = ("precision", vec![AxisValue::from("f32")]);
         let data = ("data", vec![AxisValue::from("random")]);
         if ["m", "n", "k"].iter().any(|axis| request.axes.contains_key(*axis)) {
             let side = vec![AxisValue::Count(4096)];
             return expand(META.id, request, &[("m", side.clone()), ("n", side.clone()), ("k", side), precision, data]);
         }
-        let shapes = shapes(request).into_iter();
+        let shapes = shapes(request, device.kind).into_iter();
         let point = |MatmulShape { m, n, k, precision: own }| {
             let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side)| (name, vec![AxisValue::Count(side)]));
             let [m, n, k] = axes;
@@ -104,9 +108,13 @@ impl Benchmark for Matmul {
         let (Some(pattern_a), Some(_)) = (shape.a(case), shape.b(case, 0)) else {
             return Err(Stop::Skip(format!("there is no filling for {}", shape.precision)));
         };
-        let step = Step::Matmul { desc: shape.desc(), plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) };
+        // The library users would call, where there is one.
+        let mut step = shape.step(Provider::Vendor);
         if device.options(&step)?.is_empty() {
-            return Err(Stop::Skip(format!("the device has no matrix product of {}", shape.precision)));
+            step = shape.step(Provider::Own);
+            if device.options(&step)?.is_empty() {
+                return Err(Stop::Skip(format!("the device has no matrix product of {}", shape.precision)));
+            }
         }
         let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
         device.fill(a, pattern_a)?;
@@ -127,11 +135,14 @@ impl Benchmark for Matmul {
 }
 
 /// The user's shapes, or the profile's.
-fn shapes(request: &Request) -> Vec<MatmulShape> {
+fn shapes(request: &Request, kind: DeviceKind) -> Vec<MatmulShape> {
     if !request.shapes.is_empty() {
         return request.shapes.clone();
     }
     let (squares, batches): (&[u64], &[u64]) = match request.profile {
+        // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
+        Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
+        Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
         Profile::Quick => (&[2048], &[1, 8, 64]),
         Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
         Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
@@ -156,7 +167,11 @@ impl Shape {
         Self { m: side("m"), n: side("n"), k: side("k"), precision }
     }
 
-    fn desc(&self) -> MatmulDesc {
+    fn step(&self, provider: Provider) -> Step {
+        Step::Matmul { desc: self.desc(provider), plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) }
+    }
+
+    fn desc(&self, provider: Provider) -> MatmulDesc {
         MatmulDesc {
             m: self.m,
             n: self.n,
@@ -166,13 +181,14 @@ impl Shape {
             c: self.precision,
             accumulate: self.precision,
             b_transposed: false,
-            provider: Provider::Vendor,
+            provider,
         }
     }
 
     /// Copies of b that repeats rotate through.
     fn copies(&self, device: &DeviceInfo) -> u64 {
-        if 2 * self.m / self.precision.size() >= ARITHMETIC_BOUND {
+        let bound = if device.kind == DeviceKind::Software { SOFTWARE_BOUND } else { ARITHMETIC_BOUND };
+        if 2 * self.m / self.precision.size() >= bound {
             return 1;
         }
         (COLD * last_cache(device)).div_ceil(self.k * self.n * self.precision.size()).clamp(1, COPIES_MAX)

@@ -4,7 +4,7 @@ use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
 use super::sizes::last_cache;
 use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -140,7 +140,11 @@ fn multiple(device: &DeviceInfo, factor: u64) -> u64 {
 
 /// The working set of headlines: eight last caches or more.
 fn large(device: &DeviceInfo) -> u64 {
-    multiple(device, 8).max(LEAST_LARGE)
+    // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
+    match device.kind {
+        DeviceKind::Software => multiple(device, 4),
+        _ => multiple(device, 8).max(LEAST_LARGE),
+    }
 }
 
 fn kernel_of(case: &Case) -> &str {

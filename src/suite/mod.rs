@@ -102,6 +102,12 @@ pub const SIDE: [u64; 2] = [1, 1 << 20];
 /// The range of a number of threads or compute units.
 pub const THREADS: [u64; 2] = [1, 1 << 16];
 
+/// Whether a device spreads every launch over all its units by itself, as GPUs do: work cannot be kept to
+/// some of them. Such devices say so among their features.
+fn places_work_groups(device: &DeviceInfo) -> bool {
+    device.features.iter().any(|feature| feature == "workgroups")
+}
+
 /// What a benchmark is.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta {

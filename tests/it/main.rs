@@ -60,3 +60,6 @@ mod support;
 mod tidy;
 /// Quantities: what may enter, how they read.
 mod units;
+/// The wgpu backend, on whichever adapters there are.
+#[cfg(feature = "wgpu")]
+mod wgpu;

@@ -90,7 +90,7 @@ pub fn held(device: &mut dyn Device, outputs: &[BufferId], bytes: usize) -> Held
 
 /// Runs a case's program, every step by the `option`-th of its ways (the last if there are fewer), on
 /// poisoned outputs.
-fn outputs_of(device: &mut dyn Device, case: &Case, option: usize, repeats: u32) -> (Held, String) {
+pub fn outputs_of(device: &mut dyn Device, case: &Case, option: usize, repeats: u32) -> (Held, String) {
     let mut program = find(&case.benchmark).prepare(case, device).unwrap();
     let mut name = String::new();
     for step in &mut program.steps {
@@ -145,14 +145,21 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
     for fmas in [1, 2, 4, 8, 16, 24, 40, 1024] {
         cases.extend([1, 16, 17, 129, 1000, 4099, 70_001].map(|words| intensity(fmas, words * 4)));
     }
+    every_way_is_right(cpu.as_mut(), &cases);
+}
+
+/// Runs every case in every way a device offers, and checks each result.
+pub fn every_way_is_right(device: &mut dyn Device, cases: &[Case]) {
     for case in cases {
-        for option in 0..ways(cpu.as_mut(), &case) {
-            let mark = cpu.mark();
-            let (mut outputs, name) = outputs_of(cpu.as_mut(), &case, option, 2);
-            let passed = find(&case.benchmark).check(&case, &mut outputs);
+        let count = ways(device, case);
+        assert!(count > 0, "{}: no way to run it", case.key());
+        for option in 0..count {
+            let mark = device.mark();
+            let (mut outputs, name) = outputs_of(device, case, option, 2);
+            let passed = find(&case.benchmark).check(case, &mut outputs);
             let passed = passed.unwrap_or_else(|error| panic!("{} by {name}: {error}", case.key()));
             assert!(passed.compared > 0 && passed.worst.get() <= 1.0, "{} by {name}: {passed:?}", case.key());
-            cpu.release(mark).unwrap();
+            device.release(mark).unwrap();
         }
     }
 }

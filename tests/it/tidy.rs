@@ -117,6 +117,24 @@ fn only_backends_contain_unsafe_code() {
 }
 
 #[test]
+fn only_its_backend_names_wgpu() {
+    absent(&["wgpu::"], |file| file.starts_with("src/device/wgpu/") || file == "src/device/mod.rs");
+}
+
+#[test]
+fn no_gpu_kernel_depends_on_the_size_of_a_subgroup() {
+    let mut kernels = 0;
+    for folder in fs::read_dir(root().join("kernels")).expect("a folder of ours") {
+        let path = folder.expect("an entry").path().join("wgpu.wgsl");
+        if let Ok(text) = fs::read_to_string(&path) {
+            kernels += 1;
+            assert!(!text.contains("subgroup"), "{}", path.display());
+        }
+    }
+    assert!(kernels > 0);
+}
+
+#[test]
 fn only_the_command_line_prints_or_exits() {
     absent(&["println!", "eprintln!", " print!(", "eprint!(", "process::exit", "dbg!("], |file| {
         file.starts_with("src/cli/")

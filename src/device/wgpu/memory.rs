@@ -1,0 +1,188 @@
+//! Buffers: allocation, filling, and bytes in and out.
+
+use std::collections::BTreeMap;
+
+use super::gpu::Gpu;
+use super::kernels;
+use crate::device::{BufferId, DeviceError, Pattern, Place};
+use crate::units::ByteCount;
+
+/// Buffers are whole multiples of this, so that bindings can end on their alignment.
+const GRAIN: u64 = 256;
+
+/// Bytes read back at a time: checks read in small pieces, one after another.
+const BLOCK: u64 = 4 << 20;
+
+/// A buffer.
+pub(super) struct Buffer {
+    /// Bytes asked for.
+    pub size: u64,
+    /// Where it is.
+    pub storage: Storage,
+}
+
+/// Where a buffer is. wgpu lends no host memory to a program that runs on the device, so such buffers can be
+/// filled, written and read, and no more.
+pub(super) enum Storage {
+    Device(wgpu::Buffer),
+    Host(Vec<u8>),
+}
+
+/// All buffers, and the last block read from one.
+pub(super) struct Memory {
+    buffers: BTreeMap<u32, Buffer>,
+    staging: wgpu::Buffer,
+    read: Option<(u32, u64, Vec<u8>)>,
+}
+
+fn failed(call: &'static str, message: String) -> DeviceError {
+    DeviceError::Call { call, message }
+}
+
+impl Memory {
+    pub fn new(gpu: &Gpu) -> Result<Self, DeviceError> {
+        let staging = gpu.buffer(BLOCK, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        Ok(Self { buffers: BTreeMap::new(), staging, read: None })
+    }
+
+    pub fn get(&self, id: BufferId, call: &'static str) -> Result<&Buffer, DeviceError> {
+        self.buffers.get(&id.0).ok_or_else(|| failed(call, format!("no buffer {}", id.0)))
+    }
+
+    /// Forgets what was read: the device is about to write.
+    pub fn forget(&mut self) {
+        self.read = None;
+    }
+
+    pub fn alloc(&mut self, gpu: &Gpu, number: u32, size: ByteCount, place: Place) -> Result<(), DeviceError> {
+        let most = gpu.limits.max_buffer_size / GRAIN * GRAIN;
+        // Words are counted in 32 bits on the device.
+        let most = most.min(u64::from(u32::MAX) * 4 / GRAIN * GRAIN);
+        if size.0 > most {
+            return Err(DeviceError::OutOfMemory { asked: size, available: ByteCount(most) });
+        }
+        let padded = size.0.next_multiple_of(GRAIN).max(GRAIN);
+        let storage = match place {
+            Place::Device => {
+                use wgpu::BufferUsages as Usage;
+                Storage::Device(gpu.buffer(padded, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?)
+            }
+            Place::HostPinned | Place::HostPageable => {
+                let mut bytes = Vec::new();
+                let refused = DeviceError::OutOfMemory { asked: size, available: ByteCount::ZERO };
+                bytes.try_reserve_exact(padded as usize).map_err(|_| refused)?;
+                bytes.resize(padded as usize, 0);
+                Storage::Host(bytes)
+            }
+        };
+        self.buffers.insert(number, Buffer { size: size.0, storage });
+        Ok(())
+    }
+
+    pub fn release(&mut self, from: u32) {
+        self.forget();
+        drop(self.buffers.split_off(&from));
+    }
+
+    pub fn fill(&mut self, gpu: &mut Gpu, to: BufferId, pattern: Pattern) -> Result<(), DeviceError> {
+        self.forget();
+        let unknown = || failed("fill", format!("no buffer {}", to.0));
+        match &mut self.buffers.get_mut(&to.0).ok_or_else(unknown)?.storage {
+            Storage::Device(buffer) => {
+                let dispatches = kernels::fill(pattern, buffer.size() / 4, &gpu.facts);
+                let bound = gpu.bind(&dispatches, &[buffer])?;
+                gpu.run_once("fill", bound.iter()).map(drop)
+            }
+            Storage::Host(bytes) => {
+                for (index, word) in (0..).zip(bytes.as_chunks_mut::<4>().0) {
+                    *word = pattern.word(index).to_le_bytes();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Holds a range against a buffer's size.
+    fn check(&self, id: BufferId, at: ByteCount, len: usize, call: &'static str) -> Result<(), DeviceError> {
+        let size = self.get(id, call)?.size;
+        match at.0.checked_add(len as u64) {
+            Some(end) if end <= size => Ok(()),
+            _ => {
+                let message = format!("{len} bytes at {} reach past the {size} bytes of buffer {}", at.0, id.0);
+                Err(failed(call, message))
+            }
+        }
+    }
+
+    pub fn write(&mut self, gpu: &Gpu, to: BufferId, at: ByteCount, bytes: &[u8]) -> Result<(), DeviceError> {
+        self.check(to, at, bytes.len(), "write")?;
+        // The device is written in whole words: those at both ends keep what is theirs.
+        let start = at.0 / 4 * 4;
+        let lead = (at.0 - start) as usize;
+        let mut whole = vec![0; (lead + bytes.len()).next_multiple_of(4)];
+        if whole.len() != bytes.len() {
+            self.read_padded(gpu, to, start, &mut whole)?;
+        }
+        whole[lead..lead + bytes.len()].copy_from_slice(bytes);
+        self.forget();
+        match self.buffers.get_mut(&to.0).map(|buffer| &mut buffer.storage) {
+            Some(Storage::Host(held)) => held[start as usize..][..whole.len()].copy_from_slice(&whole),
+            Some(Storage::Device(buffer)) => {
+                let index = gpu.guarded("write", |gpu| {
+                    gpu.queue.write_buffer(buffer, start, &whole);
+                    gpu.queue.submit([])
+                })?;
+                gpu.wait("write", Some(index), super::gpu::PATIENCE)?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    pub fn read(&mut self, gpu: &Gpu, from: BufferId, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError> {
+        self.check(from, at, into.len(), "read")?;
+        self.read_padded(gpu, from, at.0, into)
+    }
+
+    /// Reads a range that lies within the padded buffer.
+    fn read_padded(&mut self, gpu: &Gpu, from: BufferId, at: u64, into: &mut [u8]) -> Result<(), DeviceError> {
+        let (mut at, mut into) = (at, into);
+        while !into.is_empty() {
+            let start = at / BLOCK * BLOCK;
+            self.load(gpu, from, start)?;
+            let held = self.read.as_ref().map_or(&[][..], |(_, _, bytes)| bytes);
+            let held = held.get((at - start) as usize..).unwrap_or(&[]);
+            let count = held.len().min(into.len());
+            if count == 0 {
+                return Err(failed("read", format!("buffer {} ends before byte {at}", from.0)));
+            }
+            let (now, later) = into.split_at_mut(count);
+            now.copy_from_slice(&held[..count]);
+            (at, into) = (at + count as u64, later);
+        }
+        Ok(())
+    }
+
+    /// Makes the block at `start` the one held.
+    fn load(&mut self, gpu: &Gpu, from: BufferId, start: u64) -> Result<(), DeviceError> {
+        if self.read.as_ref().is_some_and(|(id, at, _)| (*id, *at) == (from.0, start)) {
+            return Ok(());
+        }
+        let bytes = match &self.get(from, "read")?.storage {
+            Storage::Host(bytes) => bytes[start as usize..].iter().take(BLOCK as usize).copied().collect(),
+            Storage::Device(buffer) => {
+                let size = BLOCK.min(buffer.size().saturating_sub(start));
+                let mut bytes = vec![0; size as usize];
+                gpu.guarded("read", |gpu| {
+                    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                    encoder.copy_buffer_to_buffer(buffer, start, &self.staging, 0, size);
+                    gpu.queue.submit([encoder.finish()])
+                })?;
+                gpu.map("read", &self.staging, &mut bytes)?;
+                bytes
+            }
+        };
+        self.read = Some((from.0, start, bytes));
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+//! The wgpu backend: the conformance list, every variant of every kernel, and the program run on an adapter.
+//! Software adapters count. Where there is none the tests say so and end; `ROOFLINT_REQUIRE=wgpu` makes that a
+//! failure.
+
+use rooflint::device::{
+    self, Arg, Device, DeviceError, MatmulDesc, Pattern, Place, Probe, Program, Provider, Slot, Step, Submit,
+};
+use rooflint::record::{AxisValue, Case, DeviceInfo, DeviceKind, Precision};
+use rooflint::suite::{self, Profile, Request};
+use rooflint::units::{ByteCount, Seconds};
+
+use crate::conformance::{self, once, words};
+use crate::suite::{Held, assert_wrong, every_way_is_right, held, outputs_of};
+
+/// The adapters here; none is a failure where wgpu is required.
+fn adapters() -> Vec<DeviceInfo> {
+    let (backend, _) = device::select("wgpu").unwrap();
+    match (backend.probe)() {
+        Probe::Present(found) => found,
+        Probe::Absent { reason } => {
+            let required = std::env::var("ROOFLINT_REQUIRE").unwrap_or_default();
+            assert!(!required.split(',').any(|id| id == "wgpu"), "wgpu is required and absent: {reason}");
+            println!("left out, wgpu is absent: {reason}");
+            Vec::new()
+        }
+    }
+}
+
+fn open(info: &DeviceInfo) -> Box<dyn Device> {
+    let (backend, rest) = device::select(&info.selector).unwrap();
+    (backend.open)(rest).unwrap()
+}
+
+#[test]
+fn conforms() {
+    for info in adapters() {
+        conformance::run(open(&info).as_mut());
+    }
+}
+
+#[test]
+fn is_described_without_being_opened() {
+    for (number, info) in adapters().iter().enumerate() {
+        let (backend, rest) = device::select(&info.selector).unwrap();
+        assert_eq!((backend.id, rest, backend.hidden), ("wgpu", number.to_string().as_str(), false));
+        assert_eq!(&(backend.describe)(rest).unwrap(), info);
+        assert_eq!(open(info).info(), info);
+        assert!(info.features.is_sorted() && info.features.iter().any(|feature| feature == "f32"));
+        let software = ["llvmpipe", "lavapipe"].iter().any(|name| info.name.contains(name));
+        assert!(!software || info.kind == DeviceKind::Software, "{info:?}");
+    }
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_named_in_the_error() {
+    let (backend, _) = device::select("wgpu").unwrap();
+    for selector in ["99", "-1", "x"] {
+        let (opened, described) = ((backend.open)(selector).err().unwrap(), (backend.describe)(selector).unwrap_err());
+        assert_eq!(opened, described);
+        let known = adapters();
+        let told = if known.is_empty() { "install" } else { selector };
+        assert!(opened.to_string().contains(told) || cfg!(target_os = "macos"), "{opened}");
+    }
+}
+
+#[test]
+fn software_is_used_only_when_asked_for() {
+    let found = adapters();
+    let (backend, rest) = device::select("wgpu").unwrap();
+    match found.iter().find(|info| info.kind == DeviceKind::Hardware) {
+        Some(info) => assert_eq!(&(backend.describe)(rest).unwrap(), info),
+        None => {
+            let error = (backend.describe)(rest).unwrap_err().to_string();
+            assert!(found.iter().all(|info| error.contains(&info.selector)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_clock_is_named_and_agrees_with_the_hosts() {
+    for info in adapters() {
+        let wgpu = open(&info);
+        let timer = wgpu.timer();
+        match timer.clock.as_str() {
+            "wgpu_timestamp" => assert!((timer.agreement.unwrap().get() - 1.0).abs() <= 0.02, "{timer:?}"),
+            "host" => {
+                assert_eq!(timer.agreement, None);
+                let note = &wgpu.conditions()["clock"];
+                assert!(note.contains("host"), "{note}");
+                // A busy host spoils the comparison by some percent. Nothing at all is a fault of ours.
+                assert!(!note.contains("give 0.000") && !note.contains("NaN"), "{note}");
+            }
+            other => panic!("unknown clock {other}"),
+        }
+        assert!(timer.overhead_s > Seconds::ZERO);
+        assert!(wgpu.conditions()["shader_checks"].starts_with("off"));
+    }
+}
+
+fn case(benchmark: &str, axes: &[(&'static str, AxisValue)]) -> Case {
+    Case::new(benchmark, axes.iter().cloned(), 42)
+}
+
+#[test]
+fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        let mut cases = Vec::new();
+        for kernel in ["read", "write", "copy", "triad"] {
+            for words in [1_u64, 2, 7, 16, 17, 63, 64, 100, 255, 256, 1000, 4099, 65_537, 300_017] {
+                cases.push(case("memory", &[("kernel", kernel.into()), ("size", (words * 4).into())]));
+            }
+        }
+        for precision in
+            ["f64", "f32", "f16", "i32"].into_iter().filter(|name| info.features.iter().any(|has| has == name))
+        {
+            for threads in [1_u64, 3] {
+                cases.push(case("fma", &[("precision", precision.into()), ("threads", threads.into())]));
+            }
+        }
+        let shapes = [
+            [1, 1, 1],
+            [1, 5, 3],
+            [3, 1, 7],
+            [1, 100, 50],
+            [100, 1, 50],
+            [8, 64, 40],
+            [17, 19, 23],
+            [64, 48, 80],
+            [129, 257, 65],
+            [200, 130, 33],
+        ];
+        for [m, n, k] in shapes {
+            let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side): (_, u64)| (name, AxisValue::Count(side)));
+            let [m, n, k] = axes;
+            cases.push(case("matmul", &[m, n, k, ("precision", "f32".into())]));
+        }
+        for wait in ["after_all", "after_each"] {
+            cases.push(case("launch", &[("threads", 1_u64.into()), ("wait", wait.into())]));
+        }
+        every_way_is_right(wgpu.as_mut(), &cases);
+    }
+}
+
+/// The other formats' checks are sabotaged on the CPU, which has no binary16.
+#[test]
+fn the_check_of_halves_rejects_every_sabotage() {
+    let has_halves = |info: &&DeviceInfo| info.features.iter().any(|feature| feature == "f16");
+    for info in adapters().iter().filter(has_halves) {
+        let mut wgpu = open(info);
+        let case = case("fma", &[("precision", "f16".into()), ("threads", 1_u64.into())]);
+        let (right, _) = outputs_of(wgpu.as_mut(), &case, 0, 1);
+        let bytes = right.0[0].len();
+        assert_eq!(bytes, 12_288 * 2);
+        for element in (0..bytes / 2).step_by(97).chain([bytes / 2 - 1]) {
+            let mut spoiled = right.clone();
+            spoiled.0[0][2 * element] ^= 1;
+            assert_wrong(&case, &spoiled, "one bit off");
+            spoiled.0[0][2 * element..][..2].copy_from_slice(&0x7e00_u16.to_le_bytes());
+            assert_wrong(&case, &spoiled, "NaN");
+        }
+        assert_wrong(&case, &Held(vec![vec![0; bytes]]), "all zero");
+        assert_wrong(&case, &Held(vec![Pattern::Poison.word(0).to_le_bytes().repeat(bytes / 4)]), "poison");
+        let mut program = suite::find("fma").unwrap().prepare(&case, wgpu.as_mut()).unwrap();
+        if let Step::Launch { args, .. } = &mut program.steps[0] {
+            for arg in args.iter_mut().filter(|arg| **arg == Arg::U64(2048)) {
+                *arg = Arg::U64(2028);
+            }
+        }
+        wgpu.record(&program).unwrap();
+        assert_wrong(&case, &held(wgpu.as_mut(), &program.outputs, bytes), "1 % of the iterations missing");
+    }
+}
+
+/// Larger than a binding may be on the software driver, and no whole number of bindings.
+#[test]
+fn buffers_larger_than_a_binding_are_worked_on_whole() {
+    for info in adapters().iter().filter(|info| info.kind == DeviceKind::Software) {
+        let mut wgpu = open(info);
+        let cases = ["read", "write", "copy", "triad"]
+            .map(|kernel| case("memory", &[("kernel", kernel.into()), ("size", ((130_u64 << 20) + 4).into())]));
+        every_way_is_right(wgpu.as_mut(), &cases);
+    }
+}
+
+#[test]
+fn matrices_are_multiplied_whichever_way_b_is_stored() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        for [m, n, k] in [[1, 9, 5], [6, 70, 64], [17, 33, 19], [130, 129, 7]] {
+            let desc = MatmulDesc {
+                m,
+                n,
+                k,
+                a: Precision::F32,
+                b: Precision::F32,
+                c: Precision::F32,
+                accumulate: Precision::F32,
+                b_transposed: true,
+                provider: Provider::Own,
+            };
+            let patterns = [1, 2].map(|seed| Pattern::uniform(Precision::F32, seed).unwrap());
+            let row = [m * k, k * n, m * n].map(|count| wgpu.alloc(ByteCount(count * 4), Place::Device).unwrap());
+            for (buffer, pattern) in row.iter().zip(patterns) {
+                wgpu.fill(*buffer, pattern).unwrap();
+            }
+            let step = Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) };
+            for option in wgpu.options(&step).unwrap() {
+                wgpu.fill(row[2], Pattern::Poison).unwrap();
+                let name = option.variant().to_owned();
+                let steps = vec![option];
+                let bindings = vec![row.to_vec()];
+                wgpu.record(&Program { steps, bindings, outputs: vec![row[2]], submit: Submit::Stream }).unwrap();
+                for (index, found) in (0..).zip(words(wgpu.as_mut(), row[2], (m * n) as usize)) {
+                    let product = |at: u64| {
+                        let [a, b] =
+                            [(0, index / n), (1, index % n)].map(|(of, line)| patterns[of].f32_at(line * k + at));
+                        f64::from(a) * f64::from(b)
+                    };
+                    let error = (f64::from(f32::from_bits(found)) - (0..k).map(product).sum::<f64>()).abs();
+                    assert!(error <= 1e-4, "{desc:?} by {name} at {index}: off by {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Mesa's software driver ends every loop after 65 535 turns without a word; ours are cut below that.
+#[test]
+fn long_loops_are_not_cut_short() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        let deep = [("m", 1_u64), ("n", 3), ("k", 200_000)].map(|(name, side)| (name, AxisValue::Count(side)));
+        let [m, n, k] = deep;
+        every_way_is_right(wgpu.as_mut(), &[case("matmul", &[m, n, k, ("precision", "f32".into())])]);
+        let out = wgpu.alloc(ByteCount(4096), Place::Device).unwrap();
+        const STEPS: u64 = 200_003;
+        let args = vec![
+            Arg::Buffer(Slot(0)),
+            Arg::U32(2),
+            Arg::U64(1000),
+            Arg::U64(STEPS),
+            Arg::F64(1_664_525.0),
+            Arg::F64(1_013_904_223.0),
+        ];
+        let expected = (0..STEPS).fold(0_u32, |x, _| x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        for option in wgpu.options(&Step::launch("fma", args)).unwrap() {
+            wgpu.fill(out, Pattern::Poison).unwrap();
+            let (steps, bindings) = (vec![option], vec![vec![out]]);
+            wgpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
+            let found = words(wgpu.as_mut(), out, 1024);
+            assert_eq!(found[0], expected);
+            assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "wrote past its lanes");
+        }
+    }
+}
+
+#[test]
+fn what_the_device_cannot_do_is_skipped_with_its_reason() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        let request = Request { profile: Profile::Quick, axes: Default::default(), shapes: Vec::new(), seed: 1 };
+        for case in suite::find("fma").unwrap().cases(&info, &request) {
+            let precision = case.word("precision").unwrap().to_owned();
+            let mark = wgpu.mark();
+            match suite::find("fma").unwrap().prepare(&case, wgpu.as_mut()) {
+                Ok(_) => assert!(info.features.contains(&precision)),
+                Err(stop) => assert!(!info.features.contains(&precision) && stop.to_string().contains(&precision)),
+            }
+            wgpu.release(mark).unwrap();
+        }
+    }
+}
+
+#[test]
+fn host_memory_is_held_but_not_lent_to_programs() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        for place in [Place::HostPinned, Place::HostPageable] {
+            let buffer = wgpu.alloc(ByteCount(4096), place).unwrap();
+            let steps = vec![Step::launch("memory_write", vec![Arg::Buffer(Slot(0)), Arg::U64(8), Arg::U32(0)])];
+            let program = Program { steps, bindings: vec![vec![buffer]], outputs: Vec::new(), submit: Submit::Stream };
+            assert!(matches!(wgpu.record(&program), Err(DeviceError::Unsupported(_))));
+        }
+    }
+}
+
+#[test]
+fn bytes_are_written_and_read_at_any_offset() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        let buffer = wgpu.alloc(ByteCount((9 << 20) + 3), Place::Device).unwrap();
+        wgpu.fill(buffer, Pattern::Zeros).unwrap();
+        // Over the borders of words, and of the blocks that are read at a time.
+        for (at, count) in [(1_u64, 1_usize), (5, 6), ((4 << 20) - 3, 9), ((8 << 20) - 1, 2), (9 << 20, 3)] {
+            let bytes: Vec<u8> = (1..=count as u8).collect();
+            wgpu.write(buffer, ByteCount(at), &bytes).unwrap();
+            let mut back = vec![0xff; count + 2];
+            let whole = at + (count as u64) < (9 << 20) + 3;
+            let last = if whole { count + 2 } else { count + 1 };
+            wgpu.read(buffer, ByteCount(at - 1), &mut back[..last]).unwrap();
+            assert_eq!(back[1..=count], bytes, "at {at}");
+            assert!(back[0] == 0 && (!whole || back[count + 1] == 0), "at {at}: {back:?}");
+        }
+    }
+}
+
+#[test]
+fn a_device_can_be_dropped_and_opened_again() {
+    for info in adapters() {
+        for _ in 0..3 {
+            let mut wgpu = open(&info);
+            let buffer = wgpu.alloc(ByteCount(400), Place::Device).unwrap();
+            wgpu.fill(buffer, Pattern::Zeros).unwrap();
+            let steps = vec![Step::launch("memory_write", vec![Arg::Buffer(Slot(0)), Arg::U64(100), Arg::U32(1)])];
+            let program =
+                Program { steps, bindings: vec![vec![buffer]], outputs: vec![buffer], submit: Submit::Stream };
+            let recorded = wgpu.record(&program).unwrap();
+            wgpu.run(recorded, &once(2)).unwrap();
+            assert_eq!(words(wgpu.as_mut(), buffer, 1), [1]);
+        }
+    }
+}
+
+/// The program itself: worker process, checks, run file and report.
+#[test]
+fn runs_through_the_command_line() {
+    for info in adapters() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let mut command = assert_cmd::Command::cargo_bin("rooflint").unwrap();
+        let axes = ["kernel=copy", "size=1MiB", "m=2", "n=64", "k=64", "precision=f32", "wait=after_all"];
+        command.args(["run", "--device", &info.selector, "--out"]).arg(&out);
+        for axis in axes {
+            command.args(["--axis", axis]);
+        }
+        let done = command.env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(0), "{said}");
+        let run = rooflint::store::load(&out).unwrap().run;
+        assert_eq!(run.header.devices[0].kind, info.kind);
+        for record in &run.records {
+            let has_kernels = ["memory", "fma", "matmul", "launch"].contains(&record.case.benchmark.as_str());
+            match &record.outcome {
+                Outcome::Measured(_) => assert!(has_kernels, "{}", record.case.key()),
+                Outcome::Skipped(reason) => assert!(!has_kernels && !reason.is_empty(), "{}: {reason}", record.case.key()),
+                other => panic!("{}: {other:?}", record.case.key()),
+            }
+        }
+        let measured = run.records.iter().filter(|record| record.outcome.measurement().is_some());
+        assert_eq!(measured.count(), 4);
+    }
+}
