@@ -78,7 +78,11 @@ impl Subject<'_> {
     /// `L1 reads 243 GB/s up to 60 KiB, L2 129 GB/s up to 1.8 MiB, memory 47 GB/s.`
     fn in_words(&self, stairs: &Staircase) -> Option<String> {
         let (first, rest) = stairs.levels.split_first()?;
-        let reach = |level: &Level| level.reach.map(|reach| format!(" up to {}", size(reach))).unwrap_or_default();
+        // A few points show what a level gives, not where it ends.
+        let reach = |level: &Level| match level.reach.filter(|_| stairs.steps.len() >= DRAWN) {
+            Some(reach) => format!(" up to {}", size(reach)),
+            None => String::new(),
+        };
         let each = |level: &Level, unit| format!("{}{}", number::brief(level.value, unit), reach(level));
         if stairs.quantity == Quantity::Duration {
             let said = stairs.levels.iter().map(|level| format!("{} in {}", each(level, "s"), level.name));
