@@ -5,7 +5,7 @@
 use rooflint::device::{
     self, Arg, Device, DeviceError, MatmulDesc, Pattern, Place, Probe, Program, Provider, Slot, Step, Submit,
 };
-use rooflint::record::{AxisValue, Case, DeviceInfo, DeviceKind, Precision};
+use rooflint::record::{AxisValue, Case, DeviceInfo, DeviceKind, Outcome, Precision};
 use rooflint::suite::{self, Profile, Request};
 use rooflint::units::{ByteCount, Seconds};
 
@@ -343,7 +343,9 @@ fn runs_through_the_command_line() {
             let has_kernels = ["memory", "fma", "matmul", "launch"].contains(&record.case.benchmark.as_str());
             match &record.outcome {
                 Outcome::Measured(_) => assert!(has_kernels, "{}", record.case.key()),
-                Outcome::Skipped(reason) => assert!(!has_kernels && !reason.is_empty(), "{}: {reason}", record.case.key()),
+                Outcome::Skipped(reason) => {
+                    assert!(!has_kernels && !reason.is_empty(), "{}: {reason}", record.case.key())
+                }
                 other => panic!("{}: {other:?}", record.case.key()),
             }
         }
