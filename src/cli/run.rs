@@ -58,7 +58,7 @@ struct Arguments {
     /// What matrix products work on: random, integers or zeros; several to see what it changes
     #[arg(long, value_name = "DATA", value_delimiter = ',')]
     data: Vec<String>,
-    /// Matrix products to measure instead of the profile's: a file with m,n,k[,precision] per line
+    /// Matrix products to measure instead of the profile's: a file with m,n,k, and perhaps a precision, on each line
     #[arg(long, value_name = "FILE")]
     shapes: Option<PathBuf>,
     /// Seed of all data
