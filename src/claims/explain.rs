@@ -53,7 +53,7 @@ pub struct Derivation {
     pub steps: Vec<(String, String)>,
     /// What comes out, or why nothing does.
     pub result: String,
-    /// What is claimed.
+    /// What is claimed, as a part of a sentence: `claimed 3 TB/s`, `read as at least 10 %`.
     pub claimed: Option<String>,
     /// The verdict on it, with factor and ratio.
     pub verdict: Option<String>,
@@ -210,10 +210,7 @@ fn terms(judgement: &Judgement) -> String {
 
 fn summary(judgement: &Judgement) -> String {
     let Some(part) = judgement.headline() else { return judgement.verdict.to_string() };
-    let claimed = part.show_claimed().map(|claimed| match part.worded {
-        true => claimed,
-        false => format!("claimed {claimed}"),
-    });
+    let claimed = part.claimed_phrase();
     let found = part.found.map(|found| format!("recomputed {}", found.show(part.unit)));
     let numbers: Vec<_> = [claimed, found, part.show_distance()].into_iter().flatten().collect();
     let why = judgement.verdict.why().map_or_else(String::new, |why| format!(". {}", sentence(why)));
@@ -221,7 +218,7 @@ fn summary(judgement: &Judgement) -> String {
 }
 
 /// With a capital.
-fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -244,7 +241,7 @@ fn derivation(part: &PartJudgement, library: &Library) -> Derivation {
         shown_above: 0,
         steps: part.steps.iter().map(|step| (step.text.clone(), step.unit.show(step.value))).collect(),
         result,
-        claimed: part.show_claimed(),
+        claimed: part.claimed_phrase(),
         verdict,
     }
 }
@@ -350,7 +347,7 @@ impl fmt::Display for Derivation {
         }
         write!(f, "  = {}", self.result)?;
         if let Some(claimed) = &self.claimed {
-            write!(f, "; claimed {claimed}")?;
+            write!(f, "; {claimed}")?;
         }
         if let Some(verdict) = &self.verdict {
             write!(f, ": {verdict}")?;

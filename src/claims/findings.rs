@@ -12,6 +12,9 @@ use super::judgement::{Found, Judgement, Movement, PartJudgement};
 use super::unit::number;
 use super::verdict::{Verdict, show_factor};
 
+/// The average context at which both quoted serving costs come out, as the claim files label it.
+pub const FITTED: &str = "5.7k tokens of average context";
+
 /// A finding in one sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -161,8 +164,7 @@ fn cheap_or_fast(view: &View<'_>) -> Option<String> {
 }
 
 fn costs_add_up(view: &View<'_>) -> Option<String> {
-    let fitted = "5.7k tokens of average context";
-    let (a100, h100) = (view.movement("g4.cost-a100", fitted)?, view.movement("g4.cost-h100", fitted)?);
+    let (a100, h100) = (view.movement("g4.cost-a100", FITTED)?, view.movement("g4.cost-h100", FITTED)?);
     let both = [a100, h100].iter().all(|movement| matches!(movement.verdict, Verdict::Holds));
     view.holds("g4.h100-gain")?;
     both.then_some(())?;
@@ -175,8 +177,8 @@ fn costs_add_up(view: &View<'_>) -> Option<String> {
         price("g4.cost-a100")?,
         price("g4.cost-h100")?,
         about(context),
-        about(view.moved("g4.cost-a100", fitted, "cost")? * 1e3),
-        about(view.moved("g4.cost-h100", fitted, "cost")? * 1e3),
+        about(view.moved("g4.cost-a100", FITTED, "cost")? * 1e3),
+        about(view.moved("g4.cost-h100", FITTED, "cost")? * 1e3),
         number(view.claimed("g4.cost-a100", "cost")? * 1e3),
         number(view.claimed("g4.cost-h100", "cost")? * 1e3),
         number(view.claimed("g4.h100-gain", "gain")?),
@@ -341,9 +343,11 @@ fn faster_than_reading(view: &View<'_>) -> Option<String> {
 fn capacity_counts(view: &View<'_>) -> Option<String> {
     let id = "g4.capacity";
     view.factor(id)?;
+    let cluster = view.claim(id)?.part("rate_80")?.values();
     Some(format!(
-        "128 GPUs of 80 GB in place of 40 GB serve {} times the tokens for {} times the bandwidth (FP16, full 8k context; {} \
+        "{} GPUs of 80 GB in place of 40 GB serve {} times the tokens for {} times the bandwidth (FP16, full 8k context; {} \
          times in int8).",
+        number(cluster.get("tensor")? * cluster.get("pipeline")?),
         about(view.value(id, "gain")?),
         about(view.value(id, "bandwidth_gain")?),
         about(view.moved(id, "int8 weights", "gain")?)

@@ -70,6 +70,12 @@ impl PartJudgement {
         Some(if self.worded { format!("read as {shown}") } else { shown })
     }
 
+    /// The same as a part of a sentence: `claimed 3 TB/s`, `read as at least 10 %`.
+    pub fn claimed_phrase(&self) -> Option<String> {
+        let shown = self.show_claimed()?;
+        Some(if self.worded { shown } else { format!("claimed {shown}") })
+    }
+
     /// Its inputs by name, each at its middle, in base units.
     pub fn values(&self) -> BTreeMap<String, f64> {
         self.inputs.iter().map(|input| (input.name.clone(), input.value)).collect()

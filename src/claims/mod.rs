@@ -23,8 +23,8 @@ pub use claim::{
     Role, Source, Target,
 };
 pub use evidence::{ANY, Evidence, Fact, HOST, QUANTITIES, Quantity, Rank};
-pub use explain::{AlternativeLine, Derivation, Explanation, InputLine, UnknownClaim, explain, show_lines};
-pub use findings::{Finding, findings};
+pub use explain::{AlternativeLine, Derivation, Explanation, InputLine, UnknownClaim, explain, sentence, show_lines};
+pub use findings::{FITTED, Finding, findings};
 pub use formulas::{FORMULAS, Formula, FormulaError, Spec, Step, Work, deployed, evaluate};
 pub use judge::{CAPACITY, GB_TAKEN, GIB_LABEL, GIB_PER_GB, Judge};
 pub use judgement::{Backing, Found, Ground, InputUsed, Judgement, Movement, PartJudgement, outcome};

@@ -6,7 +6,7 @@ use clap::{Args, FromArgMatches, Subcommand};
 
 use super::{Command, Exit, Failure, complain, print, report};
 use crate::claims::{Evidence, Judgement, Library, Verdict, explain, measured, parse};
-use crate::export::claims::FORMATS;
+use crate::export;
 use crate::record::Run;
 use crate::report::Judged;
 use crate::report::terminal;
@@ -77,10 +77,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 fn list(arguments: &Arguments) -> Result<Exit, Failure> {
-    let Some(format) = FORMATS.iter().find(|format| format.id == arguments.format) else {
-        let known: Vec<_> = FORMATS.iter().map(|format| format.id).collect();
-        return Err(Failure::usage(format!("unknown format '{}'; known: {}", arguments.format, known.join(", "))));
-    };
+    let format = export::claims::find(&arguments.format).map_err(Failure::usage)?;
     let (library, evidence) = arguments.source.load()?;
     if let Some(id) = &arguments.document
         && !library.documents().any(|document| document.id == *id)

@@ -38,17 +38,28 @@ pub enum ExportError {
 ///
 /// An id that names no format; the message lists those there are.
 pub fn find(id: &str) -> Result<&'static Format, UnknownFormat> {
-    FORMATS.iter().find(|format| format.id == id).ok_or_else(|| UnknownFormat(id.to_owned()))
+    FORMATS
+        .iter()
+        .find(|format| format.id == id)
+        .ok_or_else(|| UnknownFormat::new(id, FORMATS.iter().map(|format| format.id)))
 }
 
 /// An id that names no format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownFormat(pub String);
+pub struct UnknownFormat {
+    id: String,
+    known: String,
+}
+
+impl UnknownFormat {
+    fn new<'a>(id: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        Self { id: id.to_owned(), known: known.collect::<Vec<_>>().join(", ") }
+    }
+}
 
 impl std::fmt::Display for UnknownFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let known: Vec<_> = FORMATS.iter().map(|format| format.id).collect();
-        write!(f, "unknown format '{}'; known: {}", self.0, known.join(", "))
+        write!(f, "unknown format '{}'; known: {}", self.id, self.known)
     }
 }
 

@@ -4,7 +4,7 @@ mod json;
 mod md;
 mod table;
 
-use super::ExportError;
+use super::{ExportError, UnknownFormat};
 use crate::report::Judged;
 use crate::report::terminal::Terminal;
 
@@ -18,3 +18,15 @@ pub struct Format {
 
 /// Every format. To add one: its file, and a row here.
 pub static FORMATS: &[Format] = &[table::FORMAT, json::FORMAT, md::FORMAT];
+
+/// The format with an id.
+///
+/// # Errors
+///
+/// An id that names no format; the message lists those there are.
+pub fn find(id: &str) -> Result<&'static Format, UnknownFormat> {
+    FORMATS
+        .iter()
+        .find(|format| format.id == id)
+        .ok_or_else(|| UnknownFormat::new(id, FORMATS.iter().map(|format| format.id)))
+}

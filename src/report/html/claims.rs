@@ -172,7 +172,7 @@ fn derivation(part: &Derivation) -> Markup {
                         th scope="row" { "result" }
                         td.num { (part.result) }
                         td {
-                            @if let Some(claimed) = &part.claimed { @if !claimed.starts_with("read as") { "claimed " } (claimed) }
+                            @if let Some(claimed) = &part.claimed { (claimed) }
                             @if let Some(verdict) = &part.verdict { ": " (verdict) }
                         }
                     }

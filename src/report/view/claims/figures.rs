@@ -5,13 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::claims::{Judgement, PartJudgement, deployed, evaluate, number};
+use crate::claims::{FITTED, Judgement, PartJudgement, deployed, evaluate, number};
 use crate::cost::serving::{Load, decode};
 use crate::cost::{Figure, money};
 use crate::report::view::plots::{Curve, Curves, Drawn, Mark, Plot, Segment, Stack, Stacks, Threshold};
-
-/// The average context at which both quoted serving costs come out, as the claim files label it.
-const FITTED: &str = "5.7k tokens of average context";
 
 /// The other sharding that the article names as possible, as the claim file labels it.
 const SHARDED: &str = "gradients sharded too: ZeRO stage 2, or the block-level FSDP the article names as possible";
@@ -52,6 +49,12 @@ fn spaced(least: f64, most: f64) -> impl Iterator<Item = f64> {
     (0..=POINTS).map(move |step| least * (most / least).max(1.0).powf(f64::from(step) / f64::from(POINTS)))
 }
 
+/// GPUs of the cluster that a part's inputs describe.
+fn gpus(part: &PartJudgement) -> Option<f64> {
+    let inputs = part.values();
+    Some(inputs.get("tensor")? * inputs.get("pipeline")?)
+}
+
 /// USD per 1000 tokens over sequences in flight, up to a full memory.
 fn cost_curve(name: &str, part: &PartJudgement) -> Option<Curve> {
     let inputs = part.values();
@@ -76,7 +79,7 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
         let fitted = known.moved(id, FITTED, "cost")?;
         let k = |part: &PartJudgement| Some(part.values().get("context")? / 1e3);
         let label = |part: &PartJudgement| {
-            Some(format!("128 {name}, {}k tokens each", number((k(part)? * 10.0).round() / 10.0)))
+            Some(format!("{} {name}, {}k tokens each", number(gpus(part)?), number((k(part)? * 10.0).round() / 10.0)))
         };
         curves.push(cost_curve(&label(fitted)?, fitted)?);
         curves.push(cost_curve(&label(taken)?, taken)?);
@@ -97,10 +100,11 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
         anchor: "cost".to_owned(),
         title: "Cost of a token against batch".to_owned(),
         caption: format!(
-            "Serving the GPT-4 of the leak on 128 GPUs, A100s with 40 GB: one-byte weights, one KV head, every expert read, ceilings by the best \
+            "Serving the GPT-4 of the leak on {} GPUs, A100s with 40 GB: one-byte weights, one KV head, every expert read, ceilings by the best \
              evidence in hand. Curves end where memory is full. The article gives the costs (the level lines) and 8k of \
              context; both are reached at about 5.7k tokens of average context, which is fitted, and not at the full 8k. {}A datasheet's ceilings are \
              bounds: real costs are higher.",
+            number(gpus(known.part("g4.cost-a100", "cost")?)?),
             at_equal_batch(&curves).unwrap_or_default()
         ),
         watermark: None,
@@ -134,6 +138,7 @@ fn user_rate(known: &Known<'_>) -> Option<Plot> {
     let id = "x.speed-vs-cost";
     let most = known.part(USUAL_BATCH.0, USUAL_BATCH.1)?.claimed?.middle();
     let taken = known.part(id, "rate")?;
+    let shape = taken.values();
     let labels = ["A100s with 40 GB in int8", "H100s in FP16", "H100s in FP8"];
     let moved = labels.into_iter().filter_map(|label| Some((label, known.moved(id, label, "rate")?)));
     let curves = std::iter::once(("A100s with 40 GB in FP16", taken)).chain(moved).map(|(name, part)| {
@@ -150,10 +155,14 @@ fn user_rate(known: &Known<'_>) -> Option<Plot> {
         name: "claims-user-rate".to_owned(),
         anchor: "user-rate".to_owned(),
         title: "Tokens per second that one user gets".to_owned(),
-        caption: "The same model on the same 128 GPUs: 8 tensor-parallel ranks in 16 pipeline stages, every stage passed for \
+        caption: format!(
+            "The same model on the same {} GPUs: {} tensor-parallel ranks in {} pipeline stages, every stage passed for \
                   every token, experts reached under uniform routing, KV cache left out. Upper bounds. At a large batch \
-                  computing takes longer than reading, and the curves fall again."
-            .to_owned(),
+                  computing takes longer than reading, and the curves fall again.",
+            number(gpus(taken)?),
+            number(*shape.get("tensor")?),
+            number(*shape.get("pipeline")?)
+        ),
         watermark: None,
         drawn: Drawn::Curves(Curves {
             x: "Sequences that meet a layer together".to_owned(),

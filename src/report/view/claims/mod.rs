@@ -11,6 +11,7 @@ use super::text::{clean, count, list};
 use super::{Cell, Column, Row, Table};
 use crate::claims::{
     Basis, EDGE, Evidence, Finding, Ground, HEDGED, Judgement, Kind, Library, PLAIN, Rank, Verdict, findings, number,
+    sentence,
 };
 use crate::report::number::percent;
 use crate::units::with_prefix;
@@ -281,12 +282,6 @@ fn tally(judged: &Judged<'_>, documents: &[DocumentView]) -> Table {
         rows.push(row("all", counts(all())));
     }
     Table { caption: "Verdicts by document".to_owned(), columns, rows }
-}
-
-/// With a capital.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn finding(judged: &Judged<'_>, finding: Finding) -> FindingView {
