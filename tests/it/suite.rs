@@ -75,6 +75,7 @@ pub fn output_bytes(case: &Case) -> usize {
     match case.benchmark.as_str() {
         "launch" => case.count("threads").unwrap() as usize * 64,
         "latency" => case.count("chains").unwrap() as usize * 64 - 56,
+        "transfer" => case.count("size").unwrap() as usize / 4 * 4,
         _ => find(&case.benchmark).work(case).bytes_written_b.0 as usize,
     }
 }

@@ -94,8 +94,8 @@ impl Row<'_> {
         let buffer = self.memory.get(*self.slots.get(slot.0 as usize).ok_or_else(unknown)?, "record")?;
         match &buffer.storage {
             Storage::Device(device) => Ok((device, buffer.size / 4)),
-            Storage::Host(_) => {
-                Err(DeviceError::Unsupported("programs through wgpu reach the device's own memory only".to_owned()))
+            Storage::Host(..) => {
+                Err(DeviceError::Unsupported("kernels through wgpu reach the device's own memory only".to_owned()))
             }
         }
     }
@@ -113,7 +113,7 @@ impl Row<'_> {
             Step::GroupedMatmul { .. } => {
                 Err(DeviceError::Unsupported("wgpu has no grouped matrix product".to_owned()))
             }
-            // Copies of the queue have no place in a timed pass: a kernel does it.
+            // Among launches: the queue's own copies have no place in a timed pass, so a kernel does it.
             Step::Copy { from, to, bytes } => {
                 if !bytes.0.is_multiple_of(4) {
                     return Err(DeviceError::Unsupported("copies through wgpu are of whole words".to_owned()));
