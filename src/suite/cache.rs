@@ -3,7 +3,8 @@
 use super::check::{BLOCK, for_each_block, seed_of, wrong};
 use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride};
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand, places_work_groups,
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand,
+    places_work_groups, units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Quantity, Work};
@@ -66,6 +67,8 @@ const MOST_SHARED: u64 = 16 << 20;
 /// Work groups of a GPU: about four for every unit of the largest, so that all run at once and hardly any unit has
 /// one more than another.
 const GPU_UNITS: u64 = 512;
+/// Work groups for each unit of a GPU that tells how many it has.
+const GROUPS_PER_UNIT: u64 = 2;
 /// The same for a renderer that runs on the cores of a CPU.
 const SOFTWARE_UNITS: u64 = 8;
 /// A unit's part is a multiple of this, so that no pass ends with a few words.
@@ -84,7 +87,7 @@ impl Benchmark for Cache {
         let units = match (places_work_groups(device), device.kind) {
             (false, _) => u64::from(device.compute_units.max(1)),
             (true, DeviceKind::Software) => SOFTWARE_UNITS,
-            (true, _) => GPU_UNITS,
+            (true, _) => units_told(device).map_or(GPU_UNITS, |units| GROUPS_PER_UNIT * units),
         };
         let both = places_work_groups(device) || request.profile == Profile::Full;
         let asked = request.axes.get("slice").cloned();

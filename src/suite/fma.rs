@@ -3,6 +3,7 @@
 use super::check::{for_each_block, within, wrong};
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand, places_work_groups,
+    units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
@@ -23,7 +24,7 @@ static META: Meta = Meta {
         "The ratio of all threads to one shows what the cores share: well under their number means siblings of one \
          core, a lower clock under load, or a noisy neighbour.",
         "A GPU places work itself and cannot be kept to some of its units: there, threads is the amount of work, 12288 \
-         lanes each, enough to fill the largest.",
+         lanes each: as many as the device has units, or, where it does not tell, enough to fill the largest.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
@@ -61,7 +62,8 @@ impl Benchmark for Fma {
         let mut threads = match (places_work_groups(device), device.kind) {
             (false, _) => vec![1, u64::from(device.compute_units)],
             (true, DeviceKind::Software) => vec![SOFTWARE_THREADS],
-            (true, _) => vec![GPU_THREADS],
+            // As much for each unit as for any other: a unit with more would be waited for.
+            (true, _) => vec![units_told(device).unwrap_or(GPU_THREADS)],
         };
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();

@@ -108,6 +108,11 @@ fn places_work_groups(device: &DeviceInfo) -> bool {
     device.features.iter().any(|feature| feature == "workgroups")
 }
 
+/// The units of a device that spreads its work itself; `None` where it does not tell them, or spreads none.
+fn units_told(device: &DeviceInfo) -> Option<u64> {
+    (places_work_groups(device) && device.compute_units > 1).then_some(device.compute_units.into())
+}
+
 /// What a benchmark is.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta {
