@@ -109,7 +109,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let _locks = lock(&plan.devices)?;
     let budget = arguments.budget.or(asked.budget_s);
-    let conduct = Conduct { profile, budget, deadline: arguments.deadline, worker: worker_command()? };
+    let conduct = conduct(profile, budget, arguments.deadline)?;
     let (folder, kept, writer) = match (&arguments.resume, resumed) {
         (Some(path), Some(run)) => resume(path, run, &plan)?,
         _ => start(arguments, asked, &plan)?,
@@ -155,7 +155,7 @@ fn shapes(file: &Path, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failur
 }
 
 /// The devices asked for, `all` of a kind spelled out; without any, the one that users rent a machine for.
-fn selectors(asked: &[String]) -> Result<Vec<String>, Failure> {
+pub fn selectors(asked: &[String]) -> Result<Vec<String>, Failure> {
     let present = |id: &str| match device::BACKENDS.iter().find(|backend| backend.id == id).map(|found| (found.probe)())
     {
         Some(Probe::Present(devices)) => Ok(devices),
@@ -181,7 +181,8 @@ fn selectors(asked: &[String]) -> Result<Vec<String>, Failure> {
     Ok(selectors)
 }
 
-fn describe(selectors: &[String]) -> Result<Vec<DeviceInfo>, Failure> {
+/// Their descriptions, in the order given.
+pub fn describe(selectors: &[String]) -> Result<Vec<DeviceInfo>, Failure> {
     let describe = |selector: &String| {
         let (backend, rest) = device::select(selector).map_err(Failure::usage)?;
         (backend.describe)(rest).map_err(|error| Failure::unfit(format!("device '{selector}': {error}")))
@@ -204,7 +205,8 @@ fn benchmarks(ids: &[String]) -> Result<Vec<&'static dyn Benchmark>, Failure> {
     ids.iter().map(find).collect()
 }
 
-fn lock(devices: &[DeviceInfo]) -> Result<Vec<DeviceLock>, Failure> {
+/// Takes the lock of each.
+pub fn lock(devices: &[DeviceInfo]) -> Result<Vec<DeviceLock>, Failure> {
     devices.iter().map(DeviceLock::take).collect::<Result<_, LockError>>().map_err(Failure::unfit)
 }
 
@@ -224,10 +226,11 @@ fn forecast(plan: &Plan, settings: &Settings, arguments: &Arguments) -> String {
     format!("{table}\n{} cases, about {time}{cost}, {most} of memory at a time\n", plan.cases.len())
 }
 
-fn worker_command() -> Result<WorkerCommand, Failure> {
+/// How to carry out a plan: by this program as its own worker.
+pub fn conduct(profile: Profile, budget: Option<Seconds>, deadline: Seconds) -> Result<Conduct, Failure> {
     let program =
         std::env::current_exe().map_err(|error| Failure::usage(format!("cannot find this program: {error}")))?;
-    Ok(WorkerCommand { program, arguments: vec!["worker".into()] })
+    Ok(Conduct { profile, budget, deadline, worker: WorkerCommand { program, arguments: vec!["worker".into()] } })
 }
 
 /// The folder, the run so far, and the writer that continues it.
