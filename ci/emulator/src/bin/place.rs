@@ -1,0 +1,31 @@
+//! Puts the emulated libraries into a folder, under the names the loader looks for.
+//!
+//! `rooflint-emulator LIBRARIES OUT [SYMBOL …]` copies from the folder the build left them in; the symbols named are
+//! taken out of the driver library, so that it looks like one that never had them. `rooflint-emulator --newer-symbols`
+//! prints those that a driver of CUDA 12.0 lacks.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use rooflint_emulator::personality::NEWER_SYMBOLS;
+use rooflint_emulator::place::place;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["--newer-symbols"] => {
+            println!("{}", NEWER_SYMBOLS.join(" "));
+            Ok(())
+        }
+        [from, out, without @ ..] => place(Path::new(from), Path::new(out), without),
+        _ => Err("usage: rooflint-emulator LIBRARIES OUT [SYMBOL …] | --newer-symbols".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("rooflint-emulator: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
