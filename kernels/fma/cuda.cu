@@ -116,7 +116,7 @@ __device__ __forceinline__ void chains(void* out, u64 lanes, u64 iterations, dou
 #pragma unroll
             for (u32 i = 1; i < STEPS; i++) step<Format>(x, factor, term);
             // The last step of a turn may be the last of a round: rounds are whole turns.
-            const bool round_ends = Format::ROUND != 0 && turn * STEPS % max(Format::ROUND, 1) == 0;
+            const bool round_ends = Format::ROUND != 0 && turn * STEPS % max(Format::ROUND, 1u) == 0;
             step<Format>(x, factor, round_ends ? back : term);
         }
 #pragma unroll 1
