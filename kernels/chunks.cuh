@@ -47,12 +47,12 @@ __device__ __forceinline__ void finish(u32* out) {
 }
 
 // Sums what `change` makes of every chunk's packs: `change(x, at)` is handed an array of packs whose indices are
-// `at + WARP * i`. A thread has ROWS loads in flight. `Change::BY_ROW` says that it is long, and what is left of a slice
-// goes by it row by row.
+// `at + WARP * i`. A thread has ROWS loads in flight. `Change::BY_ROW` says that it is long, and what is left of a
+// slice goes by it row by row.
 //
-// A chunk is cut into slices of one to four tiles, each a warp's work: so short that every warp has eight or more of them,
-// where there are as many, so that all end together. Neighbouring slices go to different blocks, so that few slices
-// still keep all of a device busy. A chunk has fewer than 2^32 packs: 16 TiB in all.
+// A chunk is cut into slices of one to four tiles, each a warp's work: so short that every warp has eight or more of
+// them, where there are as many, so that all end together. Neighbouring slices go to different blocks, so that few
+// slices still keep all of a device busy. A chunk has fewer than 2^32 packs: 16 TiB in all.
 template <u32 ROWS, class Change>
 __device__ __forceinline__ void sum_chunks(const uint4* in, u32* out, u64 words, Change change) {
     constexpr u32 TILE = ROWS * WARP;
