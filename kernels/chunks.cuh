@@ -47,27 +47,29 @@ __device__ __forceinline__ void finish(u32* out) {
 }
 
 // Sums what `change` makes of every chunk's packs: `change(x, at)` is handed an array of packs whose indices are
-// `at + WARP * i`. A thread has ROWS loads in flight. `Change::BY_ROW` says that it is long, and what is left of a slice
-// goes by it row by row.
+// `at + WARP * i`. A thread has ROWS loads in flight. `Change::BY_ROW` says that it is long, and what is left of a
+// slice goes by it row by row.
 //
-// A chunk is cut into slices of TURNS tiles per warp, so that a warp adds to a chunk's sum once in 16 KiB or more,
-// and slices are so many and small that blocks end together. A chunk has fewer than 2^32 packs: 16 TiB in all.
+// A chunk is cut into slices of one to four tiles, each a warp's work: so short that every warp has eight or more of
+// them, where there are as many, so that all end together. Neighbouring slices go to different blocks, so that few
+// slices still keep all of a device busy. A chunk has fewer than 2^32 packs: 16 TiB in all.
 template <u32 ROWS, class Change>
 __device__ __forceinline__ void sum_chunks(const uint4* in, u32* out, u64 words, Change change) {
-    constexpr u32 TURNS = 4, TILE = ROWS * WARP;
-    const u32 turn = TILE * warps_of_block(), slice = TURNS * turn;
+    constexpr u32 TILE = ROWS * WARP;
     // No chunk has more packs than this.
     const u32 most = (u32)((words + 4095) / 4096 * 4 + (words % 4096 == 0 ? 0 : 4));
-    const u32 slices = (most + slice - 1) / slice;
-    for (u32 item = blockIdx.x; item < CHUNKS * slices; item += gridDim.x) {
+    const u32 tiles = (most + TILE - 1) / TILE, warps = gridDim.x * warps_of_block();
+    const u32 turns = min(max(CHUNKS * tiles / (8 * warps), 1u), 4u);
+    const u32 slices = (tiles + turns - 1) / turns, slice = turns * TILE;
+    for (u32 item = warp_of_block() * gridDim.x + blockIdx.x; item < CHUNKS * slices; item += warps) {
         const u32 chunk = item / slices;
         const u64 first = border(words, chunk) / 4;
         const u32 packs = (u32)(border(words, chunk + 1) / 4 - first);
         const u32 stop = min(packs, (item % slices + 1) * slice);
         const uint4* from = in + first + lane();
         uint2 sum = {0, 0};
-        u32 at = item % slices * slice + warp_of_block() * TILE;
-        for (; at + TILE <= stop; at += turn) {
+        u32 at = item % slices * slice;
+        for (; at + TILE <= stop; at += TILE) {
             uint4 x[ROWS];
 #pragma unroll
             for (u32 i = 0; i < ROWS; i++) x[i] = load_once(from + at + i * WARP);
@@ -75,7 +77,7 @@ __device__ __forceinline__ void sum_chunks(const uint4* in, u32* out, u64 words,
 #pragma unroll
             for (u32 i = 0; i < ROWS; i++) add(sum, x[i]);
         }
-        // The tile that the slice cuts short is one warp's.
+        // The tile that the chunk cuts short.
         constexpr u32 REST = Change::BY_ROW ? 1 : ROWS;
 #pragma unroll 1
         for (; at < stop; at += REST * WARP) {

@@ -1,5 +1,5 @@
-// chase for CUDA. A chain runs in the first thread of a block; all levels, L1 included, may serve it. Two dependent integer
-// instructions, which add the offset to the address of the cycle, are part of every access.
+// chase for CUDA. A chain runs in the first thread of a block; all levels, L1 included, may serve it. Two dependent
+// integer instructions, which add the offset to the address of the cycle, are part of every access.
 #include "../cuda.cuh"
 
 ENTRY(chase)(const u32* __restrict__ cycle, const u32* __restrict__ starts, u32* __restrict__ out, u64 steps,

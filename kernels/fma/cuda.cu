@@ -62,7 +62,9 @@ struct F16 {
     static __device__ __forceinline__ unsigned short start_of(u64 lane) {
         return half((float)((int)(scatter(lane) % 2048) - 2048) * 0.125f);
     }
-    static __device__ __forceinline__ u32 start(u64 index) { return pair(start_of(2 * index), start_of(2 * index + 1)); }
+    static __device__ __forceinline__ u32 start(u64 index) {
+        return pair(start_of(2 * index), start_of(2 * index + 1));
+    }
     static __device__ __forceinline__ u32 step(u32 x, u32 factor, u32 term) {
         u32 y;
         asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(y) : "r"(x), "r"(factor), "r"(term));
@@ -82,7 +84,9 @@ struct Bf16 {
     static __device__ __forceinline__ unsigned short start_of(u64 lane) {
         return half((float)((int)(scatter(lane) % 128) - 256) * 0.125f);
     }
-    static __device__ __forceinline__ u32 start(u64 index) { return pair(start_of(2 * index), start_of(2 * index + 1)); }
+    static __device__ __forceinline__ u32 start(u64 index) {
+        return pair(start_of(2 * index), start_of(2 * index + 1));
+    }
     static __device__ __forceinline__ u32 step(u32 x, u32 factor, u32 term) {
         u32 y;
         asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(y) : "r"(x), "r"(factor), "r"(term));
@@ -116,7 +120,7 @@ __device__ __forceinline__ void chains(void* out, u64 lanes, u64 iterations, dou
 #pragma unroll
             for (u32 i = 1; i < STEPS; i++) step<Format>(x, factor, term);
             // The last step of a turn may be the last of a round: rounds are whole turns.
-            const bool round_ends = Format::ROUND != 0 && turn * STEPS % max(Format::ROUND, 1) == 0;
+            const bool round_ends = Format::ROUND != 0 && turn * STEPS % max(Format::ROUND, 1u) == 0;
             step<Format>(x, factor, round_ends ? back : term);
         }
 #pragma unroll 1

@@ -10,6 +10,10 @@ enum Kind : u32 {
     INTEGERS_I32 = 4,
     INTEGERS_F32 = 5,
     INTEGERS_F64 = 6,
+    UNIFORM_F16 = 7,
+    UNIFORM_BF16 = 8,
+    INTEGERS_F16 = 9,
+    INTEGERS_BF16 = 10,
 };
 
 __device__ __forceinline__ u32 mix(u32 x) {
@@ -38,6 +42,27 @@ __device__ __forceinline__ double uniform_f64(u64 seed, u64 index) {
     return (double)((long long)(bits >> 11) - (1ll << 52)) * (1.0 / (1ll << 52));
 }
 
+// The bits of a number that the format has.
+
+__device__ __forceinline__ u32 f16_bits(float value) {
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+
+__device__ __forceinline__ u32 bf16_bits(float value) { return __float_as_uint(value) >> 16; }
+
+// A 16-bit number from one half of its word's hash.
+template <u32 KIND>
+__device__ __forceinline__ u32 narrow(u32 half) {
+    switch (KIND) {
+        case UNIFORM_F16: return f16_bits((float)((int)(half >> 5) - 1024) * (1.0f / 1024));
+        case UNIFORM_BF16: return bf16_bits((float)((int)(half >> 8) - 128) * (1.0f / 128));
+        case INTEGERS_F16: return f16_bits((float)((int)(half % 9) - 4));
+        default: return bf16_bits((float)((int)(half % 9) - 4));
+    }
+}
+
 template <u32 KIND>
 __device__ __forceinline__ u32 word_of(u64 index, u32 value, u64 seed) {
     switch (KIND) {
@@ -48,6 +73,13 @@ __device__ __forceinline__ u32 word_of(u64 index, u32 value, u64 seed) {
         case INTEGERS_I32: return (u32)small_integer(seed, index);
         case INTEGERS_F32: return __float_as_uint((float)small_integer(seed, index));
         case INTEGERS_F64: return half_of(small_integer(seed, index / 2), index);
+        case UNIFORM_F16:
+        case UNIFORM_BF16:
+        case INTEGERS_F16:
+        case INTEGERS_BF16: {
+            const u32 both = hash(seed, index);
+            return narrow<KIND>(both & 0xffff) | narrow<KIND>(both >> 16) << 16;
+        }
         default: return value;
     }
 }
@@ -73,5 +105,9 @@ ENTRY(pattern)(uint4* __restrict__ out, u64 words, u32 kind, u32 value, u64 seed
         case INTEGERS_I32: fill<INTEGERS_I32>(out, words, value, seed); break;
         case INTEGERS_F32: fill<INTEGERS_F32>(out, words, value, seed); break;
         case INTEGERS_F64: fill<INTEGERS_F64>(out, words, value, seed); break;
+        case UNIFORM_F16: fill<UNIFORM_F16>(out, words, value, seed); break;
+        case UNIFORM_BF16: fill<UNIFORM_BF16>(out, words, value, seed); break;
+        case INTEGERS_F16: fill<INTEGERS_F16>(out, words, value, seed); break;
+        case INTEGERS_BF16: fill<INTEGERS_BF16>(out, words, value, seed); break;
     }
 }
