@@ -4,4 +4,5 @@ mod bench;
 mod checks;
 mod kernels;
 mod mutants;
+mod nvml;
 mod support;
