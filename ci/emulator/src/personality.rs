@@ -3,8 +3,6 @@
 
 use std::sync::OnceLock;
 
-use crate::exec::grid::Machine;
-
 /// A device as its data sheet and the driver's own queries describe it.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
@@ -21,6 +19,9 @@ pub struct Model {
     pub shared_opt_in: u32,
     /// PCI vendor and device id, as NVML gives them.
     pub pci_id: u32,
+    /// The most power the board may draw, in milliwatts.
+    pub power_limit_mw: u32,
+    pub pcie_generation: u32,
 }
 
 const A100: Model = Model {
@@ -35,6 +36,8 @@ const A100: Model = Model {
     shared_per_multiprocessor: 164 << 10,
     shared_opt_in: 163 << 10,
     pci_id: 0x20B2_10DE,
+    power_limit_mw: 400_000,
+    pcie_generation: 4,
 };
 
 const H100: Model = Model {
@@ -49,6 +52,8 @@ const H100: Model = Model {
     shared_per_multiprocessor: 228 << 10,
     shared_opt_in: 227 << 10,
     pci_id: 0x2330_10DE,
+    power_limit_mw: 700_000,
+    pcie_generation: 5,
 };
 
 /// A driver with its devices.
@@ -88,12 +93,6 @@ pub fn chosen() -> Option<&'static Personality> {
 }
 
 impl Model {
-    /// What kernels need to know.
-    pub fn machine(&self) -> Machine {
-        let clock_hz = f64::from(self.clock_khz) * 1e3;
-        Machine { multiprocessors: self.multiprocessors, clock_hz, resident: self.multiprocessors * 16 }
-    }
-
     /// 16 bytes that tell devices of a kind apart.
     pub fn uuid(&self, ordinal: u32) -> [u8; 16] {
         let mut uuid = *b"rooflint-emu\0\0\0\0";

@@ -166,15 +166,11 @@ pub extern "C" fn cuDevicePrimaryCtxRelease_v2(device: i32) -> Code {
     })
 }
 
-/// Frees all it holds. A context that failed starts afresh, as the driver's does once nobody holds it.
+/// Frees all it holds. A context that failed stays so for the life of the process, as the driver's documentation of
+/// these errors has it.
 fn reset(context: &Arc<Context>) -> Answer {
-    for stream in context.streams() {
-        if let Some(count) = stream.pending() {
-            stream.wait_until(count);
-        }
-    }
+    context.synchronize()?;
     space().clear(context.device);
-    context.failure.store(0, Ordering::Release);
     context.peers.store(0, Ordering::Release);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::module::{FUNCTIONS, Function};
 use super::occupancy::blocks_per_multiprocessor;
 use super::{Answer, Code, Handle, answer, context, stream};
-use crate::exec::grid::Grid;
+use crate::exec::grid::{Grid, Machine};
 use crate::{code, fault};
 
 /// `CUlaunchConfig`.
@@ -112,8 +112,7 @@ unsafe fn launch(
     }
     // SAFETY: the caller's promise.
     let params = unsafe { parameters(&function, list, extra) }?;
-    let mut machine = context.model.machine();
-    machine.resident = resident.max(1);
+    let machine = Machine::new(context.model, resident);
     let stream = stream::find(stream)?;
     let view = context.view();
     stream.enqueue(Arc::new(move || {

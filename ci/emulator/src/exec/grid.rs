@@ -10,6 +10,7 @@ use super::Trap;
 use super::block::Running;
 use crate::memory::{Cursor, View};
 use crate::module::Kernel;
+use crate::personality::Model;
 
 /// Turns all warps of a block have before the next block is started beside it.
 const PATIENCE: u32 = 64;
@@ -21,6 +22,14 @@ pub struct Machine {
     pub clock_hz: f64,
     /// Blocks that may be resident at a time.
     pub resident: u32,
+}
+
+impl Machine {
+    /// As a device's model describes it, with so many blocks resident at a time.
+    pub fn new(model: &Model, resident: u32) -> Self {
+        let clock_hz = f64::from(model.clock_khz) * 1e3;
+        Self { multiprocessors: model.multiprocessors, clock_hz, resident: resident.max(1) }
+    }
 }
 
 pub struct Grid {

@@ -314,7 +314,7 @@ fn split(bytes: &[u8], size: usize, into: &mut [u64]) {
 
 /// Reads an aligned value from the memory behind a device address.
 #[inline]
-fn read_host(host: *mut u8, size: usize) -> u64 {
+pub fn read_host(host: *mut u8, size: usize) -> u64 {
     // SAFETY: `Ctx::global` gave an address inside a live allocation, aligned to the size; devices' memory is accessed
     // through atomics because other blocks, streams and the host may do so at the same time.
     unsafe {
@@ -329,7 +329,7 @@ fn read_host(host: *mut u8, size: usize) -> u64 {
 
 /// Writes an aligned value to the memory behind a device address.
 #[inline]
-fn write_host(host: *mut u8, size: usize, value: u64) {
+pub fn write_host(host: *mut u8, size: usize, value: u64) {
     // SAFETY: as in `read_host`.
     unsafe {
         match size {

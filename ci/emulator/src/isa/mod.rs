@@ -6,10 +6,12 @@ mod barrier;
 mod compare;
 mod control;
 mod convert;
+mod copy;
 mod float;
 mod half;
 mod integer;
 mod logic;
+mod matrix;
 mod memory;
 pub mod special;
 mod warp;
@@ -93,6 +95,10 @@ pub const OPCODES: &[Opcode] = &[
     op("isspacep", "9.7.9.18", memory::isspacep),
     op("cvta", "9.7.9.19", convert::cvta),
     op("cvt", "9.7.9.20", convert::cvt),
+    op("cp.async", "9.7.9.25.3.1", copy::start),
+    op("cp.async.commit_group", "9.7.9.25.3.2", copy::commit),
+    op("cp.async.wait_group", "9.7.9.25.3.3", copy::wait_group),
+    op("cp.async.wait_all", "9.7.9.25.3.3", copy::wait_all),
     op("bra", "9.7.12.3", control::bra),
     op("call", "9.7.12.5", control::call),
     op("ret", "9.7.12.6", control::ret),
@@ -116,6 +122,9 @@ pub const OPCODES: &[Opcode] = &[
     op("activemask", "9.7.13.11", warp::activemask),
     op("redux.sync", "9.7.13.12", warp::redux),
     op("elect.sync", "9.7.13.15", warp::elect),
+    op("mma.sync", "9.7.14.5.14", matrix::mma),
+    op("ldmatrix.sync", "9.7.14.5.15", matrix::ldmatrix),
+    op("stmatrix.sync", "9.7.14.5.16", matrix::stmatrix),
     op("nanosleep", "9.7.19.4", control::nanosleep),
     op("brkpt", "9.7.19.1", control::trap),
     op("trap", "9.7.19.3", control::trap),

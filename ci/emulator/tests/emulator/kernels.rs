@@ -2,6 +2,7 @@
 
 use cudarc::driver::PushKernelArg;
 
+use crate::checks;
 use crate::support::{device, emulated, kernel, numbers, shape};
 
 #[test]
@@ -71,4 +72,20 @@ fn chase_follows_the_chain() {
         assert_eq!(stream.clone_dtoh(&out).expect("copy"), [end]);
         assert!(stream.clone_dtoh(&cycles).expect("copy")[0] > 0);
     });
+}
+
+macro_rules! right {
+    ($($name:ident, $file:literal, $check:path;)*) => {$(
+        #[test]
+        fn $name() {
+            $check(include_str!(concat!("../kernels/", $file))).unwrap_or_else(|trap| panic!("{} {}", trap.code, trap.why));
+        }
+    )*};
+}
+
+right! {
+    rmsnorm_in_bf16_is_right, "rmsnorm.ptx", checks::rmsnorm;
+    attention_in_f16_is_right, "decode_attn.ptx", checks::attention;
+    a_product_of_f16_through_ldmatrix_is_right, "gemm_mma.ptx", checks::gemm;
+    a_product_of_e4m3_is_right, "fp8_mma.ptx", checks::fp8;
 }

@@ -1,4 +1,8 @@
 //! The emulated driver through the bindings programs use, each test in a process of its own.
 
+mod bench;
+mod checks;
 mod kernels;
+mod mutants;
+mod nvml;
 mod support;
