@@ -91,7 +91,7 @@ pub struct Axis {
 }
 
 /// Precisions of matrix products.
-const PRECISIONS: [&str; 2] = ["f64", "f32"];
+const PRECISIONS: [&str; 4] = ["f64", "f32", "f16", "bf16"];
 
 /// The range of an axis of words.
 pub const WORDS_ONLY: [u64; 2] = [0, 0];

@@ -26,6 +26,8 @@ mod cost_serving;
 mod cost_training;
 /// The CPU backend.
 mod cpu;
+/// The CPU backend's matrix products.
+mod cpu_matmul;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.
