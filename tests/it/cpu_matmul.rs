@@ -24,7 +24,7 @@ pub fn desc([m, n, k]: [u64; 3], format: Precision, b_transposed: bool) -> Matmu
 }
 
 /// The matrix product of two patterns in binary64.
-pub fn reference(desc: &MatmulDesc, a: Pattern, b: Pattern) -> Vec<f64> {
+fn reference(desc: &MatmulDesc, a: Pattern, b: Pattern) -> Vec<f64> {
     let numbers = |pattern: Pattern, count: u64| -> Vec<f64> {
         (0..count).map(|index| pattern.number_at(desc.a, index)).collect()
     };
@@ -37,7 +37,7 @@ pub fn reference(desc: &MatmulDesc, a: Pattern, b: Pattern) -> Vec<f64> {
 }
 
 /// Numbers of a buffer.
-pub fn numbers(device: &mut dyn Device, buffer: rooflint::device::BufferId, format: Precision, count: u64) -> Vec<f64> {
+fn numbers(device: &mut dyn Device, buffer: rooflint::device::BufferId, format: Precision, count: u64) -> Vec<f64> {
     let mut bytes = vec![0; (count * format.size()) as usize];
     device.read(buffer, ByteCount::ZERO, &mut bytes).unwrap();
     let number = |bytes: &[u8]| match format {
@@ -50,7 +50,7 @@ pub fn numbers(device: &mut dyn Device, buffer: rooflint::device::BufferId, form
 }
 
 /// The largest error that an element may have: sums of up to some hundred products, and the rounding of c.
-pub fn tolerance(format: Precision, expected: f64) -> f64 {
+fn tolerance(format: Precision, expected: f64) -> f64 {
     match format {
         Precision::F16 => 1e-4 + expected.abs() * 2.0_f64.powi(-11),
         Precision::Bf16 => 1e-4 + expected.abs() * 2.0_f64.powi(-8),
@@ -59,13 +59,14 @@ pub fn tolerance(format: Precision, expected: f64) -> f64 {
 }
 
 /// Operands of a product on a device: a and b filled, c beside them.
-struct Operands {
+pub struct Operands {
     row: [rooflint::device::BufferId; 3],
     expected: Vec<f64>,
 }
 
 impl Operands {
-    fn new(device: &mut dyn Device, desc: &MatmulDesc) -> Self {
+    /// Allocates and fills them.
+    pub fn new(device: &mut dyn Device, desc: &MatmulDesc) -> Self {
         let [a, b] = [1, 2].map(|seed| Pattern::uniform(desc.a, seed).unwrap());
         let sizes = [desc.m * desc.k, desc.k * desc.n, desc.m * desc.n + 3];
         let row = sizes.map(|elements| device.alloc(ByteCount(elements * desc.a.size()), Place::Device).unwrap());
@@ -75,7 +76,7 @@ impl Operands {
     }
 
     /// Computes by a plan, and compares every element; nothing past the last may be written.
-    fn compare(&self, device: &mut dyn Device, desc: &MatmulDesc, plan: &str) -> Result<(), DeviceError> {
+    pub fn compare(&self, device: &mut dyn Device, desc: &MatmulDesc, plan: &str) -> Result<(), DeviceError> {
         let step = Step::Matmul { desc: *desc, plan: plan.to_owned(), a: Slot(0), b: Slot(1), c: Slot(2) };
         let (steps, bindings, outputs) = (vec![step], vec![self.row.to_vec()], vec![self.row[2]]);
         let recorded = device.record(&Program { steps, bindings, outputs, submit: Submit::Stream })?;

@@ -118,7 +118,10 @@ impl Benchmark for Matmul {
         if device.options(&step)?.is_empty() {
             step = shape.step(Provider::Own);
             if device.options(&step)?.is_empty() {
-                return Err(Stop::Skip(format!("the device has no matrix product of {}", shape.precision)));
+                let Shape { m, n, k, precision } = shape;
+                return Err(Stop::Skip(format!(
+                    "the device has no matrix product of {precision} with {m} x {n} x {k}"
+                )));
             }
         }
         let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
