@@ -141,6 +141,44 @@ fn fma_fills_any_number_of_lanes_and_no_more() {
     }
 }
 
+/// A step of `fma` on packed bytes, byte by byte. All four bytes of the factor take part, unlike the benchmark's.
+pub fn packed_step(x: u32, factor: u32) -> u32 {
+    let products = (0..4).map(|byte| {
+        let signed = |word: u32| i32::from((word >> (8 * byte)) as u8 as i8);
+        (signed(x) * signed(factor)).cast_unsigned()
+    });
+    products.fold(x, u32::wrapping_add)
+}
+
+#[test]
+fn fma_of_packed_bytes_is_the_sum_of_four_products() {
+    let mut cpu = open();
+    let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
+    const FACTOR: u32 = 0x7f03_4d21;
+    let args = |factor: u32| {
+        let factor = Arg::F64(f64::from(factor.cast_signed()));
+        vec![Arg::Buffer(Slot(0)), Arg::U32(4), Arg::U64(1000), Arg::U64(37), factor, Arg::F64(0.0)]
+    };
+    let options = cpu.options(&Step::launch("fma", args(FACTOR))).unwrap();
+    assert!(!options.is_empty());
+    for option in options {
+        cpu.fill(out, Pattern::Poison).unwrap();
+        let name = option.variant().to_owned();
+        let (steps, bindings) = (vec![option], vec![vec![out]]);
+        cpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
+        let found = words(cpu.as_mut(), out, 1024);
+        for lane in 0..1000_u32 {
+            let expected = (0..37).fold(lane.wrapping_mul(0x9e37_79b1), |x, _| packed_step(x, FACTOR));
+            assert_eq!(found[lane as usize], expected, "{name}: lane {lane}");
+        }
+        assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "{name} wrote past its lanes");
+    }
+    // Instructions read one operand's bytes as unsigned: a factor for which that matters is refused.
+    let steps = vec![Step::launch("fma", args(0x8000_0001))];
+    let program = Program { steps, bindings: vec![vec![out]], outputs: vec![out], submit: Submit::Stream };
+    assert!(matches!(cpu.record(&program), Err(DeviceError::Call { .. })));
+}
+
 #[test]
 fn a_dropped_device_leaves_no_threads() {
     for _ in 0..20 {

@@ -125,7 +125,7 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
         cases.extend(words.map(|words| memory(kernel, words * 4)));
         cases.push(memory(kernel, 1 << 20));
     }
-    for precision in ["f64", "f32", "i32"] {
+    for precision in ["f64", "f32", "i32", "i8"] {
         cases.extend([fma(precision, 1), fma(precision, all)]);
     }
     let shapes =
@@ -182,7 +182,7 @@ fn a_check_of_rotated_weights_accepts_every_copy() {
 /// One case of each check there is, small enough to spoil every element.
 fn sabotaged_cases() -> Vec<Case> {
     let mut cases: Vec<_> = ["read", "write", "copy", "triad"].map(|kernel| memory(kernel, 4 * 4099)).to_vec();
-    cases.extend(["f64", "f32", "i32"].map(|precision| fma(precision, 1)));
+    cases.extend(["f64", "f32", "i32", "i8"].map(|precision| fma(precision, 1)));
     // An even number of 16-bit elements: poison and zero are whole words.
     cases.extend(["f64", "f32"].map(|precision| matmul([9, 13, 21], precision)));
     cases.extend(["f16", "bf16"].map(|precision| matmul([6, 13, 21], precision)));
@@ -199,6 +199,8 @@ fn sabotaged_cases() -> Vec<Case> {
 /// The format of a case's output.
 fn format_of(case: &Case) -> Precision {
     match (case.benchmark.as_str(), case.word("kernel"), case.word("precision")) {
+        // Four packed bytes are one lane.
+        ("fma", _, Some("i8")) => Precision::I32,
         (_, _, Some(word)) => word.parse().unwrap(),
         (_, Some("triad"), _) => Precision::F32,
         _ => Precision::I32,
@@ -301,7 +303,7 @@ fn checks_do_not_pass_a_truncated_output() {
 #[test]
 fn fma_notices_missing_iterations() {
     let mut cpu = open();
-    for precision in ["f64", "f32", "i32"] {
+    for precision in ["f64", "f32", "i32", "i8"] {
         let case = fma(precision, 1);
         let mut program: Program = find("fma").prepare(&case, cpu.as_mut()).unwrap();
         if let Step::Launch { args, .. } = &mut program.steps[0] {
@@ -337,6 +339,11 @@ fn work_is_what_a_hand_count_gives() {
     let two = Work { flop: [(Precision::F64, FlopCount(2 * 12_288 * 4096 * 2))].into(), ..bytes(0, 2 * 12_288 * 8) };
     assert_eq!(work(&fma("f64", 2)), two);
     assert_eq!(work(&fma("i32", 1)).flop[&Precision::I32], FlopCount(100_663_296));
+    // Four products and four sums a step, in a word a lane.
+    let packed = Work { flop: [(Precision::I8, FlopCount(8 * 12_288 * 4096))].into(), ..bytes(0, 12_288 * 4) };
+    assert_eq!(work(&fma("i8", 1)), packed);
+    let narrow = Work { flop: [(Precision::Bf16, FlopCount(60))].into(), ..bytes(50, 12) };
+    assert_eq!(work(&matmul([2, 3, 5], "bf16")), narrow);
     // 2*3*5 products and as many sums; 2*5 + 5*3 numbers in, 2*3 out.
     let small = Work { flop: [(Precision::F32, FlopCount(60))].into(), ..bytes(100, 24) };
     assert_eq!(work(&matmul([2, 3, 5], "f32")), small);

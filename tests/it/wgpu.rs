@@ -10,6 +10,7 @@ use rooflint::suite::{self, Profile, Request};
 use rooflint::units::{ByteCount, Seconds};
 
 use crate::conformance::{self, once, words};
+use crate::cpu::packed_step;
 use crate::cpu_matmul::{Operands, desc as product};
 use crate::suite::{Held, assert_wrong, every_way_is_right, held, outputs_of};
 
@@ -113,7 +114,7 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
             }
         }
         for precision in
-            ["f64", "f32", "f16", "i32"].into_iter().filter(|name| info.features.iter().any(|has| has == name))
+            ["f64", "f32", "f16", "i32", "i8"].into_iter().filter(|name| info.features.iter().any(|has| has == name))
         {
             for threads in [1_u64, 3] {
                 cases.push(case("fma", &[("precision", precision.into()), ("threads", threads.into())]));
@@ -259,6 +260,27 @@ fn long_loops_are_not_cut_short() {
             let found = words(wgpu.as_mut(), out, 1024);
             assert_eq!(found[0], expected);
             assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "wrote past its lanes");
+        }
+    }
+}
+
+#[test]
+fn packed_bytes_are_multiplied_pair_by_pair() {
+    for info in adapters() {
+        let mut wgpu = open(&info);
+        let out = wgpu.alloc(ByteCount(4096), Place::Device).unwrap();
+        const FACTOR: u32 = 0x7f03_4d21;
+        let factor = Arg::F64(f64::from(FACTOR));
+        let args = vec![Arg::Buffer(Slot(0)), Arg::U32(4), Arg::U64(1000), Arg::U64(37), factor, Arg::F64(0.0)];
+        for option in wgpu.options(&Step::launch("fma", args)).unwrap() {
+            wgpu.fill(out, Pattern::Poison).unwrap();
+            let (steps, bindings) = (vec![option], vec![vec![out]]);
+            wgpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
+            let found = words(wgpu.as_mut(), out, 1024);
+            for lane in 0..1000_u32 {
+                let expected = (0..37).fold(lane.wrapping_mul(0x9e37_79b1), |x, _| packed_step(x, FACTOR));
+                assert_eq!(found[lane as usize], expected, "lane {lane}");
+            }
         }
     }
 }

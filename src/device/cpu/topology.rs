@@ -232,7 +232,7 @@ fn architecture() -> String {
 }
 
 fn features() -> Vec<String> {
-    let mut features: Vec<String> = ["f32", "f64", "i32"].map(str::to_owned).to_vec();
+    let mut features: Vec<String> = ["f32", "f64", "i32", "i8"].map(str::to_owned).to_vec();
     features.extend(instruction_sets().into_iter().map(str::to_owned));
     features.sort();
     features

@@ -174,8 +174,16 @@ unsafe fn add_rows<L: Lanes, F: Format, const M: usize, const R: usize>(
         // The same place in the rows that come next.
         let ahead = R * L::DEPTH * stride;
         let mut column = 0;
+        // Two registers of binary32 are a whole line of 16-bit numbers. Rows of a power of two fall on one another's
+        // places in the first cache, so a line that is not used up at once may be gone the next time.
+        if M <= 4 {
+            while column + 2 * L::COUNT <= columns {
+                add_columns::<L, F, M, R, 2>(&factors, b.add(column), stride, ahead, sums.add(column));
+                column += 2 * L::COUNT;
+            }
+        }
         while column + L::COUNT <= columns {
-            add_columns::<L, F, M, R>(&factors, b.add(column), stride, ahead, sums.add(column));
+            add_columns::<L, F, M, R, 1>(&factors, b.add(column), stride, ahead, sums.add(column));
             column += L::COUNT;
         }
         if column < columns {
@@ -185,14 +193,14 @@ unsafe fn add_rows<L: Lanes, F: Format, const M: usize, const R: usize>(
                     *number = b.add(row * stride + column + index).read();
                 }
             }
-            add_columns::<L, F, M, R>(&factors, rest.as_ptr().cast(), LANES_MOST, 0, sums.add(column));
+            add_columns::<L, F, M, R, 1>(&factors, rest.as_ptr().cast(), LANES_MOST, 0, sums.add(column));
         }
     }
 }
 
-/// The same for one register of columns.
+/// The same for `W` registers of columns.
 #[inline(always)]
-unsafe fn add_columns<L: Lanes, F: Format, const M: usize, const R: usize>(
+unsafe fn add_columns<L: Lanes, F: Format, const M: usize, const R: usize, const W: usize>(
     factors: &[[L; M]; R],
     b: *const u16,
     stride: usize,
@@ -201,22 +209,28 @@ unsafe fn add_columns<L: Lanes, F: Format, const M: usize, const R: usize>(
 ) {
     // SAFETY: as for `run`.
     unsafe {
-        let mut held = [L::splat(0); M];
+        let mut held = [[L::splat(0); W]; M];
         for (row, held) in held.iter_mut().enumerate() {
-            *held = L::load(sums.add(row * (SUMS / M)));
+            for (index, held) in held.iter_mut().enumerate() {
+                *held = L::load(sums.add(row * (SUMS / M) + index * L::COUNT));
+            }
         }
         for (at, factors) in factors.iter().enumerate() {
             let row = b.add(at * L::DEPTH * stride);
             for line in 0..L::DEPTH {
                 L::prefetch(row.wrapping_add(ahead + line * stride));
             }
-            let numbers = L::across::<F>(row, stride);
-            for (held, factor) in held.iter_mut().zip(factors) {
-                *held = held.multiply_add(*factor, numbers);
+            for index in 0..W {
+                let numbers = L::across::<F>(row.add(index * L::COUNT), stride);
+                for (held, factor) in held.iter_mut().zip(factors) {
+                    held[index] = held[index].multiply_add(*factor, numbers);
+                }
             }
         }
         for (row, held) in held.iter().enumerate() {
-            held.store(sums.add(row * (SUMS / M)));
+            for (index, held) in held.iter().enumerate() {
+                held.store(sums.add(row * (SUMS / M) + index * L::COUNT));
+            }
         }
     }
 }
