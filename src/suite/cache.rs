@@ -86,7 +86,7 @@ impl Benchmark for Cache {
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let units = match (places_work_groups(device), device.kind) {
             (false, _) => u64::from(device.compute_units.max(1)),
-            (true, DeviceKind::Software) => SOFTWARE_UNITS,
+            (true, DeviceKind::Software | DeviceKind::Emulated) => SOFTWARE_UNITS,
             (true, _) => units_told(device).map_or(GPU_UNITS, |units| GROUPS_PER_UNIT * units),
         };
         let both = places_work_groups(device) || request.profile == Profile::Full;

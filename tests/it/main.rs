@@ -26,6 +26,8 @@ mod cost_serving;
 mod cost_training;
 /// The CPU backend.
 mod cpu;
+/// The CPU backend's matrix products.
+mod cpu_matmul;
 /// The CUDA backend, on a GPU or on the emulator.
 mod cuda;
 /// Export formats: what other tools read back is what the run says.

@@ -1,35 +1,8 @@
-//! Every kernel's variants: the entry point, the threads of a block, and how many blocks there are.
-//!
-//! Entry points work with any number of blocks and threads, so a variant is a row here and no code. The rows are what
-//! a race may choose from: few, since each costs a race on every case.
+//! Every kernel that programs launch: what arguments fit it, and how a launch of it is cut into blocks.
 
 use super::devices::Found;
+use super::variants::{self, Blocks, Variant};
 use crate::device::DeviceError;
-
-/// How many blocks a launch has.
-#[derive(Clone, Copy)]
-enum Blocks {
-    /// So many for every multiprocessor.
-    PerUnit(u32),
-    /// As many as the launch asks for.
-    Asked,
-}
-
-/// A way to run a kernel.
-struct Variant {
-    name: &'static str,
-    entry: &'static str,
-    threads: u32,
-    blocks: Blocks,
-}
-
-const fn per_unit(name: &'static str, entry: &'static str, threads: u32, blocks: u32) -> Variant {
-    Variant { name, entry, threads, blocks: Blocks::PerUnit(blocks) }
-}
-
-const fn asked(name: &'static str, entry: &'static str, threads: u32) -> Variant {
-    Variant { name, entry, threads, blocks: Blocks::Asked }
-}
 
 /// An argument, its slot resolved.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,32 +49,13 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, from), Value::Buffer(_, out), Value::U64(words)]
                 if words <= from && *out >= PARTS)
         },
-        variants: |_| {
-            const {
-                &[
-                    per_unit("u8_256x4", "memory_read_u8", 256, 4),
-                    per_unit("u8_512x2", "memory_read_u8", 512, 2),
-                    per_unit("u8_1024x2", "memory_read_u8", 1024, 2),
-                    per_unit("u12_256x4", "memory_read_u12", 256, 4),
-                    per_unit("u12_512x2", "memory_read_u12", 512, 2),
-                ]
-            }
-        },
+        variants: |_| variants::MEMORY_READ,
     },
     Kernel {
         id: "memory_write",
         signature: "memory_write(out, words: U64, key: U32) with out of words or more",
         fits: |args| matches!(args, [Value::Buffer(_, out), Value::U64(words), Value::U32(_)] if words <= out),
-        variants: |_| {
-            const {
-                &[
-                    per_unit("u4_256x8", "memory_write_u4", 256, 8),
-                    per_unit("u4_512x4", "memory_write_u4", 512, 4),
-                    per_unit("u8_256x4", "memory_write_u8", 256, 4),
-                    per_unit("u8_512x2", "memory_write_u8", 512, 2),
-                ]
-            }
-        },
+        variants: |_| variants::MEMORY_WRITE,
     },
     Kernel {
         id: "memory_copy",
@@ -110,17 +64,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, from), Value::Buffer(_, to), Value::U64(words)]
                 if words <= from && words <= to)
         },
-        variants: |_| {
-            const {
-                &[
-                    per_unit("u8_256x4", "memory_copy_u8", 256, 4),
-                    per_unit("u8_512x2", "memory_copy_u8", 512, 2),
-                    per_unit("u8_1024x2", "memory_copy_u8", 1024, 2),
-                    per_unit("u12_256x4", "memory_copy_u12", 256, 4),
-                    per_unit("u12_512x2", "memory_copy_u12", 512, 2),
-                ]
-            }
-        },
+        variants: |_| variants::MEMORY_COPY,
     },
     Kernel {
         id: "memory_triad",
@@ -129,16 +73,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, b), Value::Buffer(_, c), Value::Buffer(_, out), Value::U64(words),
                 Value::F32(_)] if [b, c, out].iter().all(|buffer| words <= *buffer))
         },
-        variants: |_| {
-            const {
-                &[
-                    per_unit("u8_256x4", "memory_triad_u8", 256, 4),
-                    per_unit("u8_512x2", "memory_triad_u8", 512, 2),
-                    per_unit("u12_256x4", "memory_triad_u12", 256, 4),
-                    per_unit("u12_512x2", "memory_triad_u12", 512, 2),
-                ]
-            }
-        },
+        variants: |_| variants::MEMORY_TRIAD,
     },
     Kernel {
         id: "cache_read",
@@ -149,16 +84,7 @@ static KERNELS: &[Kernel] = &[
                 Value::U64(units), Value::U32(_)]
                 if words <= from && *units > 0 && units.checked_mul(16).is_some_and(|sums| sums <= *out))
         },
-        variants: |_| {
-            const {
-                &[
-                    asked("u4_256", "cache_read_u4", 256),
-                    asked("u4_512", "cache_read_u4", 512),
-                    asked("u8_512", "cache_read_u8", 512),
-                    asked("u8_1024", "cache_read_u8", 1024),
-                ]
-            }
-        },
+        variants: |_| variants::CACHE_READ,
     },
     Kernel {
         id: "chase",
@@ -168,7 +94,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(..), Value::Buffer(_, starts), Value::Buffer(_, out), Value::U64(0..=65_535),
                 Value::U64(chains)] if chains.checked_mul(16).is_some_and(|words| words <= *starts && words <= *out))
         },
-        variants: |_| const { &[asked("only", "chase", 32)] },
+        variants: |_| variants::CHASE,
     },
     Kernel {
         id: "intensity",
@@ -178,15 +104,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, from), Value::Buffer(_, out), Value::U64(words), Value::U32(_),
                 Value::U32(1..=8), Value::F32(_), Value::F32(_), Value::F32(_)] if words <= from && *out >= PARTS)
         },
-        variants: |_| {
-            const {
-                &[
-                    per_unit("u4_256x8", "intensity_u4", 256, 8),
-                    per_unit("u8_256x4", "intensity_u8", 256, 4),
-                    per_unit("u8_512x2", "intensity_u8", 512, 2),
-                ]
-            }
-        },
+        variants: |_| variants::INTENSITY,
     },
     Kernel {
         id: "empty",
@@ -195,7 +113,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, out), Value::U64(slots), Value::U32(_)]
                 if slots.checked_mul(16).is_some_and(|words| words <= *out))
         },
-        variants: |_| const { &[asked("only", "empty", 32)] },
+        variants: |_| variants::EMPTY,
     },
     Kernel {
         id: "fma",
@@ -207,48 +125,7 @@ static KERNELS: &[Kernel] = &[
                 if bytes_of(*precision).and_then(|bytes| lanes.checked_mul(bytes)).is_some_and(|bytes| bytes <= 4 * out))
         },
         variants: |args| match args.get(1) {
-            Some(Value::U32(0)) => {
-                const {
-                    &[
-                        per_unit("c4_512x3", "fma_f64_c4", 512, 3),
-                        per_unit("c8_512x3", "fma_f64_c8", 512, 3),
-                        per_unit("c8_256x6", "fma_f64_c8", 256, 6),
-                    ]
-                }
-            }
-            Some(Value::U32(1)) => {
-                const {
-                    &[
-                        per_unit("c4_512x3", "fma_f32_c4", 512, 3),
-                        per_unit("c8_512x3", "fma_f32_c8", 512, 3),
-                        per_unit("c8_256x6", "fma_f32_c8", 256, 6),
-                    ]
-                }
-            }
-            Some(Value::U32(2)) => {
-                const {
-                    &[
-                        per_unit("c4_512x3", "fma_i32_c4", 512, 3),
-                        per_unit("c8_512x3", "fma_i32_c8", 512, 3),
-                        per_unit("c8_256x6", "fma_i32_c8", 256, 6),
-                    ]
-                }
-            }
-            Some(Value::U32(3)) => {
-                const { &[per_unit("c4_512x3", "fma_f16_c4", 512, 3), per_unit("c8_256x3", "fma_f16_c8", 256, 3)] }
-            }
-            Some(Value::U32(4)) => {
-                const {
-                    &[
-                        per_unit("c4_512x3", "fma_dot4_c4", 512, 3),
-                        per_unit("c8_512x3", "fma_dot4_c8", 512, 3),
-                        per_unit("c8_256x6", "fma_dot4_c8", 256, 6),
-                    ]
-                }
-            }
-            Some(Value::U32(5)) => {
-                const { &[per_unit("c4_512x3", "fma_bf16_c4", 512, 3), per_unit("c8_256x3", "fma_bf16_c8", 256, 3)] }
-            }
+            Some(Value::U32(precision)) => variants::FMA.get(*precision as usize).copied().unwrap_or_default(),
             _ => &[],
         },
     },
@@ -304,6 +181,11 @@ pub(super) fn geometry(
     let blocks = match variant.blocks {
         Blocks::PerUnit(blocks) => blocks * device.info.compute_units.max(1),
         Blocks::Asked => asked.max(1),
+        Blocks::Words(each) | Blocks::Lanes(each) => {
+            let work = args.iter().find_map(|arg| if let Value::U64(work) = arg { Some(*work) } else { None });
+            let each = u64::from(each) * u64::from(variant.threads);
+            u32::try_from(work.unwrap_or(0).div_ceil(each).max(1)).unwrap_or(i32::MAX as u32).min(i32::MAX as u32)
+        }
     };
     Ok(Geometry { entry: variant.entry, blocks, threads: variant.threads })
 }

@@ -10,6 +10,7 @@ mod images;
 mod kernels;
 mod memory;
 mod program;
+mod variants;
 mod window;
 
 use std::collections::BTreeMap;
@@ -150,9 +151,13 @@ impl CudaDevice {
             Pattern::Zeros | Pattern::Poison => (0, pattern.word(0), 0),
             Pattern::Words { seed } => (1, 0, seed),
             Pattern::Uniform { precision: Precision::F64, seed } => (3, 0, seed),
+            Pattern::Uniform { precision: Precision::F16, seed } => (7, 0, seed),
+            Pattern::Uniform { precision: Precision::Bf16, seed } => (8, 0, seed),
             Pattern::Uniform { seed, .. } => (2, 0, seed),
             Pattern::Integers { precision: Precision::I32, seed } => (4, 0, seed),
             Pattern::Integers { precision: Precision::F64, seed } => (6, 0, seed),
+            Pattern::Integers { precision: Precision::F16, seed } => (9, 0, seed),
+            Pattern::Integers { precision: Precision::Bf16, seed } => (10, 0, seed),
             Pattern::Integers { seed, .. } => (5, 0, seed),
         };
         let values = vec![memory.pointer, buffer.padded / 4, kind, value.into(), seed];

@@ -33,10 +33,23 @@ impl Code {
             self.origins.insert(origin);
         }
         match self.modules.get(image.id) {
-            Some(module) => module.function(entry),
+            Some(module) => {
+                let function = module.function(entry)?;
+                if ["cache_read", "chase"].contains(&image.id) {
+                    prefer_cache(function)?;
+                }
+                Ok(function)
+            }
             None => Err(DeviceError::Unsupported(format!("CUDA has no kernel '{id}'"))),
         }
     }
+}
+
+/// Leaves none of the memory that caches and work groups share to work groups.
+fn prefer_cache(function: CUfunction) -> Result<(), Failed> {
+    let carve_out = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+    // SAFETY: the function's module is loaded.
+    call("cuFuncSetAttribute", || unsafe { sys::cuFuncSetAttribute(function, carve_out, 0) })
 }
 
 /// Loads the machine code made for the device, or has the driver compile the PTX.

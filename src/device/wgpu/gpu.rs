@@ -52,8 +52,10 @@ impl Gpu {
             .ok_or_else(|| failed("the driver does not answer".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
         let large = matches!(adapter.get_info().device_type, wgpu::DeviceType::DiscreteGpu);
+        let downlevel = adapter.get_downlevel_capabilities().flags;
         let facts = Facts {
             features,
+            converts_halves: downlevel.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32),
             binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(1 << 34) / 256 * 256,
             groups: limits.max_compute_workgroups_per_dimension,
             group: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).into(),

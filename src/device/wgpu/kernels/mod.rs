@@ -45,6 +45,8 @@ pub(super) fn find(id: &str) -> Option<&'static Kernel> {
 pub(super) struct Facts {
     /// Features it was opened with.
     pub features: wgpu::Features,
+    /// Whether shaders can turn binary16 into binary32 and back, which needs no arithmetic in binary16.
+    pub converts_halves: bool,
     /// Bytes that one binding may have, a multiple of 256.
     pub binding: u64,
     /// Work groups in each dimension of a dispatch.
@@ -183,7 +185,14 @@ mod tests {
     use super::*;
 
     pub(super) fn facts(binding: u64) -> Facts {
-        Facts { features: wgpu::Features::empty(), binding, groups: 65_535, group: 1024, dispatch_flop: 1 << 34 }
+        Facts {
+            features: wgpu::Features::empty(),
+            converts_halves: true,
+            binding,
+            groups: 65_535,
+            group: 1024,
+            dispatch_flop: 1 << 34,
+        }
     }
 
     #[test]
