@@ -201,7 +201,7 @@ fn template() -> Option<libc::c_int> {
         if file < 0 {
             return None;
         }
-        let poison = vec![0xFF; TEMPLATE_BYTES];
+        let poison = vec![0xFFu8; TEMPLATE_BYTES];
         // SAFETY: writes the bytes of a live vector.
         let written = unsafe { libc::write(file, poison.as_ptr().cast(), poison.len()) };
         (written == TEMPLATE_BYTES as isize).then_some(file)

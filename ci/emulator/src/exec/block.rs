@@ -1,10 +1,13 @@
 //! A block: its shared memory, its barriers, its warps in turn.
 
+use std::collections::HashMap;
+
 use super::grid::Grid;
 use super::race::Race;
 use super::warp::{Turn, Warp};
 use super::{Flow, Mask, Trap};
 use crate::code;
+use crate::isa::mbarrier::Mbarrier;
 use crate::memory::Cursor;
 
 /// Shared addresses start here, so that a null pointer is no shared address; the driver reserves as much since 8.0.
@@ -27,6 +30,8 @@ pub struct Block {
     pub index: [u32; 3],
     pub shared: Vec<u8>,
     pub barriers: [Barrier; 16],
+    /// Barriers in shared memory, by address.
+    pub mbarriers: HashMap<u64, Mbarrier>,
     pub race: Race,
     alive: u32,
 }
@@ -90,8 +95,14 @@ impl Running {
         let warps: Vec<_> =
             (0..threads.div_ceil(32)).map(|warp| Warp::new(grid, warp, (threads - warp * 32).min(32))).collect();
         let race = Race::new(warps.len(), grid.shared_bytes, grid.kernel.race_shift);
-        let block =
-            Block { index, shared: vec![0xFF; grid.shared_bytes], barriers: Default::default(), race, alive: threads };
+        let block = Block {
+            index,
+            shared: vec![0xFF; grid.shared_bytes],
+            barriers: Default::default(),
+            mbarriers: HashMap::new(),
+            race,
+            alive: threads,
+        };
         Self { block, warps }
     }
 

@@ -151,6 +151,15 @@ impl Race {
             } else {
                 super::lanes(cell.read_mask).find(|reader| *reader != me && cell.read_step > self.now[me][*reader])
             };
+            if proxy == Proxy::Async
+                && cell.write_step > 0
+                && !cell.write_async
+                && cell.write_step > self.fenced[me][writer]
+            {
+                return Err(format!(
+                    "no fence.proxy.async between warp {writer}'s write of shared byte {at} and one through the asynchronous proxy"
+                ));
+            }
             if let Some(reader) = unordered {
                 return Err(format!(
                     "race: warp {me} writes shared byte {at} that warp {reader} reads, with no barrier between"

@@ -5,8 +5,10 @@
 
 use super::block::Block;
 use super::grid::Grid;
+use super::shared::Copies;
 use super::{Ctx, Flow, Lanes, Mask, Trap};
 use crate::code;
+use crate::isa::wgmma::Products;
 use crate::memory::Cursor;
 
 /// Instructions a warp executes before another has its turn.
@@ -23,7 +25,10 @@ pub struct Warp {
     pub index: u32,
     /// The bytes of each lane's local memory, lane by lane.
     pub local: Vec<u8>,
-    pub copies: super::shared::Copies,
+    pub copies: Copies,
+    /// Bulk copies out of shared memory.
+    pub stores: Copies,
+    pub products: Products,
     groups: Vec<Group>,
     /// Lanes that ran until the last turn ended.
     behind: Mask,
@@ -65,7 +70,9 @@ impl Warp {
             alive,
             index,
             local: vec![0xFF; kernel.local_bytes * 32],
-            copies: Default::default(),
+            copies: Copies::default(),
+            stores: Copies::default(),
+            products: Products::default(),
             groups: vec![Group { pc: 0, mask: alive, state: State::Ready }],
             behind: 0,
         }

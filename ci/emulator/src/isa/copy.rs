@@ -89,21 +89,26 @@ pub fn wait_all(_: &mut Decoder<'_>, _: &Statement, _: &mut Modifiers<'_>) -> De
 
 impl Ctx<'_> {
     /// Marks shared bytes as being written.
-    fn claim(&mut self, to: u64, size: usize) -> Result<usize, Trap> {
+    fn claim(&mut self, to: u64, size: usize) -> Result<(), Trap> {
         let at = self.shared_at(to, size, size)?;
         let raced = self.block.race.write(self.warp.index, at, size, Proxy::Generic);
-        raced.map_err(|why| Trap::new(code::LAUNCH_FAILED, why))?;
-        Ok(at)
+        raced.map_err(|why| Trap::new(code::LAUNCH_FAILED, why))
     }
 
-    /// Makes a copy that was started.
-    pub fn perform(&mut self, copy: Copy) -> Result<(), Trap> {
+    /// Makes a copy that was started, as the warp that waits for it.
+    fn perform(&mut self, copy: Copy) -> Result<(), Trap> {
+        self.claim(copy.to, copy.size)?;
+        self.copy_in(copy)
+    }
+
+    /// Makes a copy.
+    pub fn copy_in(&mut self, copy: Copy) -> Result<(), Trap> {
         let mut bytes = [0; 16];
         for (index, byte) in bytes[..copy.source_size].iter_mut().enumerate() {
             let host = self.global(copy.from + index as u64, 1)?;
             *byte = super::memory::read_host(host, 1) as u8;
         }
-        let at = self.claim(copy.to, copy.size)?;
+        let at = self.shared_at(copy.to, copy.size, copy.size)?;
         self.block.shared[at..at + copy.size].copy_from_slice(&bytes[..copy.size]);
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod atomic;
 mod barrier;
+mod bulk;
 mod compare;
 mod control;
 mod convert;
@@ -12,9 +13,11 @@ mod half;
 mod integer;
 mod logic;
 mod matrix;
+pub mod mbarrier;
 mod memory;
 pub mod special;
 mod warp;
+pub mod wgmma;
 
 use crate::decode::{Decoded, Decoder, Modifiers};
 use crate::exec::Run;
@@ -99,6 +102,9 @@ pub const OPCODES: &[Opcode] = &[
     op("cp.async.commit_group", "9.7.9.25.3.2", copy::commit),
     op("cp.async.wait_group", "9.7.9.25.3.3", copy::wait_group),
     op("cp.async.wait_all", "9.7.9.25.3.3", copy::wait_all),
+    op("cp.async.bulk", "9.7.9.25.5.2", bulk::copy),
+    op("cp.async.bulk.commit_group", "9.7.9.25.5.6.1", bulk::commit),
+    op("cp.async.bulk.wait_group", "9.7.9.25.5.6.2", bulk::wait),
     op("bra", "9.7.12.3", control::bra),
     op("call", "9.7.12.5", control::call),
     op("ret", "9.7.12.6", control::ret),
@@ -122,9 +128,21 @@ pub const OPCODES: &[Opcode] = &[
     op("activemask", "9.7.13.11", warp::activemask),
     op("redux.sync", "9.7.13.12", warp::redux),
     op("elect.sync", "9.7.13.15", warp::elect),
+    op("mbarrier.init", "9.7.13.15.9", mbarrier::init),
+    op("mbarrier.inval", "9.7.13.15.10", mbarrier::inval),
+    op("mbarrier.expect_tx", "9.7.13.15.11", mbarrier::expect_tx),
+    op("mbarrier.arrive", "9.7.13.15.13", mbarrier::arrive),
+    op("mbarrier.arrive_drop", "9.7.13.15.14", mbarrier::arrive_drop),
+    op("cp.async.mbarrier.arrive", "9.7.13.15.15", mbarrier::copies_arrive),
+    op("mbarrier.test_wait", "9.7.13.15.16", mbarrier::test_wait),
+    op("mbarrier.try_wait", "9.7.13.15.16", mbarrier::test_wait),
     op("mma.sync", "9.7.14.5.14", matrix::mma),
     op("ldmatrix.sync", "9.7.14.5.15", matrix::ldmatrix),
     op("stmatrix.sync", "9.7.14.5.16", matrix::stmatrix),
+    op("wgmma.mma_async.sync", "9.7.15.5.2", wgmma::mma_async),
+    op("wgmma.fence.sync", "9.7.15.7.1", wgmma::fence),
+    op("wgmma.commit_group.sync", "9.7.15.7.2", wgmma::commit),
+    op("wgmma.wait_group.sync", "9.7.15.7.3", wgmma::wait),
     op("nanosleep", "9.7.19.4", control::nanosleep),
     op("brkpt", "9.7.19.1", control::trap),
     op("trap", "9.7.19.3", control::trap),

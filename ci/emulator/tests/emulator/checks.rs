@@ -103,3 +103,11 @@ pub fn fp8(text: &str) -> Result<(), Trap> {
     }
     near(out.read::<f32>().into_iter().map(f64::from), &expected, 1e-4)
 }
+
+pub fn warpgroup(text: &str) -> Result<(), Trap> {
+    let k = 256usize;
+    let ((a_bits, a), (b_bits, b)) = (rounded(E4M3, &numbers(64 * k, 9)), rounded(E4M3, &numbers(64 * k, 10)));
+    let (d, a_buffer, b_buffer) = (Buffer::new(64 * 64 * 4), Buffer::of(&bytes(&a_bits)), Buffer::of(&bytes(&b_bits)));
+    run(text, [1, 128], &[&d, &a_buffer, &b_buffer, &(k as u32)])?;
+    near(d.read::<f32>().into_iter().map(f64::from), &product(&a, &b, [64, 64, k]), 1e-5)
+}

@@ -88,4 +88,6 @@ right! {
     attention_in_f16_is_right, "decode_attn.ptx", checks::attention;
     a_product_of_f16_through_ldmatrix_is_right, "gemm_mma.ptx", checks::gemm;
     a_product_of_e4m3_is_right, "fp8_mma.ptx", checks::fp8;
+    a_warpgroup_product_with_swizzle_is_right, "wgmma_gemm.ptx", checks::warpgroup;
+    a_warpgroup_product_without_swizzle_is_right, "wgmma_gemm_plain.ptx", checks::warpgroup;
 }

@@ -2,7 +2,10 @@
 
 mod bench;
 mod checks;
+mod driver;
 mod kernels;
 mod mutants;
 mod nvml;
+mod personalities;
+mod raw;
 mod support;

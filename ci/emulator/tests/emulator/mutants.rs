@@ -11,6 +11,8 @@ const KERNELS: &[(&str, &str, Check, usize)] = &[
     ("rmsnorm", include_str!("../kernels/rmsnorm.ptx"), checks::rmsnorm, 1),
     ("decode_attn", include_str!("../kernels/decode_attn.ptx"), checks::attention, 1),
     ("gemm_mma", include_str!("../kernels/gemm_mma.ptx"), checks::gemm, 4),
+    ("wgmma_gemm", include_str!("../kernels/wgmma_gemm.ptx"), checks::warpgroup, 6),
+    ("wgmma_gemm_plain", include_str!("../kernels/wgmma_gemm_plain.ptx"), checks::warpgroup, 6),
 ];
 
 /// What makes others' or one's own writes visible.

@@ -1,0 +1,195 @@
+//! Each personality and each fault.
+
+use std::time::Duration;
+
+use cudarc::driver::{CudaContext, sys};
+use rooflint_emulator::place::remove;
+
+use crate::raw::{Raw, ok};
+use crate::support::emulated;
+
+const KERNEL: &str = ".version 7.0
+.target sm_80
+.address_size 64
+.visible .entry load(.param .u64 from, .param .u64 to) {
+    .reg .b32 %r; .reg .b64 %rd<2>;
+    ld.param.u64 %rd0, [from];
+    ld.param.u64 %rd1, [to];
+    ld.global.u32 %r, [%rd0];
+    st.global.u32 [%rd1], %r;
+    ret;
+}";
+
+fn name() -> String {
+    CudaContext::new(0).expect("a device").name().expect("a name")
+}
+
+#[test]
+fn devices_say_what_they_are() {
+    emulated("personalities::devices_say_what_they_are", "h100", "", || {
+        assert_eq!(name(), "Emulated H100-SXM5-80GB (PTX interpreter)");
+        let context = CudaContext::new(0).expect("a device");
+        assert_eq!(context.compute_capability().expect("a capability"), (9, 0));
+        assert_eq!(context.total_mem().expect("a size"), 80 << 30);
+        let attribute = |which| context.attribute(which).expect("an attribute");
+        assert_eq!(attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), 132);
+        assert_eq!(attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE), 50 << 20);
+        assert_eq!(attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE), 1_980_000);
+        let shared = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        assert_eq!(attribute(shared), 227 << 10);
+    });
+}
+
+#[test]
+fn no_device_is_an_error_of_its_own() {
+    emulated("personalities::no_device_is_an_error_of_its_own", "none", "", || {
+        // SAFETY: as the driver's manual has it.
+        assert_eq!(unsafe { sys::cuInit(0) } as u32, 100);
+        assert!(CudaContext::new(0).is_err());
+    });
+}
+
+#[test]
+fn a_personality_nobody_knows_is_refused() {
+    emulated("personalities::a_personality_nobody_knows_is_refused", "voodoo2", "", || {
+        // SAFETY: as the driver's manual has it.
+        assert_eq!(unsafe { sys::cuInit(0) } as u32, 803);
+    });
+}
+
+#[test]
+fn a_fault_nobody_knows_is_refused() {
+    emulated("personalities::a_fault_nobody_knows_is_refused", "a100", "out_of_luck:1", || {
+        // SAFETY: as the driver's manual has it.
+        assert_eq!(unsafe { sys::cuInit(0) } as u32, 803);
+    });
+}
+
+#[test]
+fn an_old_driver_lacks_what_is_newer() {
+    emulated("personalities::an_old_driver_lacks_what_is_newer", "old-driver", "", || {
+        let raw = Raw::open();
+        let mut version = 0;
+        // SAFETY: a place for the result; symbols are looked up by C strings.
+        unsafe {
+            ok(sys::cuDriverGetVersion(&mut version));
+            assert_eq!(version, 12_000);
+            assert!(sys::culib().get::<unsafe extern "C" fn()>(b"cuEventElapsedTime_v2\0").is_err());
+            assert!(sys::culib().get::<unsafe extern "C" fn()>(b"cuEventElapsedTime\0").is_ok());
+        }
+        let newer = KERNEL.replace(".version 7.0", ".version 8.1");
+        assert_eq!(raw.module(newer.as_bytes()).expect_err("too new").0, 222);
+        assert!(raw.module(KERNEL.as_bytes()).is_ok());
+    });
+}
+
+#[test]
+fn only_a_symbol_there_is_can_be_removed() {
+    let library = std::env::current_exe().expect("a test").with_file_name("librooflint_emulator.so");
+    let mut bytes = std::fs::read(library).expect("the library");
+    assert!(remove(&mut bytes, "cuInit").is_ok());
+    assert!(remove(&mut bytes, "cuNothing").is_err());
+}
+
+/// Reads memory of the second device in a kernel on the first. The code, and the word.
+fn read_from_peer(enable: bool) -> (u32, Option<u32>) {
+    let raw = Raw::open();
+    let load = raw.function(KERNEL, "load");
+    let mine = raw.allocate(4).expect("memory");
+    let (mut first, mut second, mut can) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    // SAFETY: objects of these contexts.
+    let theirs = unsafe {
+        ok(sys::cuDeviceCanAccessPeer(&mut can, 0, 1));
+        assert_eq!(can, 1);
+        ok(sys::cuCtxGetCurrent(&mut first));
+        ok(sys::cuDevicePrimaryCtxRetain(&mut second, 1));
+        ok(sys::cuCtxSetCurrent(second));
+        let theirs = raw.allocate(4).expect("memory");
+        ok(sys::cuMemsetD32_v2(theirs, 11, 1));
+        ok(sys::cuCtxSetCurrent(first));
+        if enable {
+            ok(sys::cuCtxEnablePeerAccess(second, 0));
+            assert_eq!(sys::cuCtxEnablePeerAccess(second, 0) as u32, 704);
+        }
+        // A copy needs no leave.
+        ok(sys::cuMemcpyPeerAsync(mine, first, theirs, second, 4, raw.stream));
+        assert_eq!(raw.words(mine, 1), [11]);
+        ok(sys::cuMemsetD32_v2(mine, 0, 1));
+        theirs
+    };
+    assert_eq!(raw.launch(load, [1, 1], &[theirs, mine]), 0);
+    let code = raw.synchronize();
+    (code, (code == 0).then(|| raw.words(mine, 1)[0]))
+}
+
+#[test]
+fn a_peer_is_out_of_reach_without_leave() {
+    emulated("personalities::a_peer_is_out_of_reach_without_leave", "two", "", || {
+        assert_eq!(read_from_peer(false), (700, None));
+    });
+}
+
+#[test]
+fn a_peer_is_reached_with_leave() {
+    emulated("personalities::a_peer_is_reached_with_leave", "two", "", || {
+        assert_eq!(read_from_peer(true), (0, Some(11)));
+    });
+}
+
+#[test]
+fn memory_runs_out_when_asked_to_and_when_it_does() {
+    emulated("personalities::memory_runs_out_when_asked_to_and_when_it_does", "a100", "out_of_memory:3", || {
+        let raw = Raw::open();
+        let results: Vec<_> = (0..4).map(|_| raw.allocate(64).err()).collect();
+        assert_eq!(results, [None, None, Some(2), None]);
+        assert_eq!(raw.allocate(81 << 30), Err(2));
+    });
+}
+
+/// Runs three kernels and gives the code of each.
+fn three(raw: &Raw) -> Vec<u32> {
+    let load = raw.function(KERNEL, "load");
+    let memory = raw.allocate(8).expect("memory");
+    (0..3)
+        .map(|_| match raw.launch(load, [1, 1], &[memory, memory + 4]) {
+            0 => raw.synchronize(),
+            code => code,
+        })
+        .collect()
+}
+
+#[test]
+fn an_illegal_address_comes_when_asked_for() {
+    emulated("personalities::an_illegal_address_comes_when_asked_for", "a100", "illegal_address:2", || {
+        assert_eq!(three(&Raw::open()), [0, 700, 700]);
+    });
+}
+
+#[test]
+fn a_memory_error_comes_when_asked_for() {
+    emulated("personalities::a_memory_error_comes_when_asked_for", "a100", "ecc:2", || {
+        assert_eq!(three(&Raw::open()), [0, 214, 214]);
+    });
+}
+
+#[test]
+fn a_device_is_lost_when_asked_for() {
+    emulated("personalities::a_device_is_lost_when_asked_for", "a100", "lost:3", || {
+        let raw = Raw::open();
+        assert_eq!(three(&raw), [0, 0, 999]);
+        assert_eq!(raw.allocate(4), Err(999));
+    });
+}
+
+#[test]
+fn a_kernel_hangs_when_asked_for() {
+    emulated("personalities::a_kernel_hangs_when_asked_for", "a100", "hang:1", || {
+        let raw = Raw::open();
+        let load = raw.function(KERNEL, "load");
+        let memory = raw.allocate(8).expect("memory");
+        assert_eq!(raw.launch(load, [1, 1], &[memory, memory + 4]), 0);
+        std::thread::sleep(Duration::from_millis(200));
+        // SAFETY: a stream of this context.
+        assert_eq!(unsafe { sys::cuStreamQuery(raw.stream) } as u32, 600);
+    });
+}
