@@ -426,7 +426,8 @@ fn matmul_caption() -> String {
 
 fn heat_caption() -> String {
     "Throughput of each shape in each precision, and its share of the best that was measured in that precision: pale \
-     cells are shapes that leave most of the device idle. Compare columns by their numbers, rows by their colour."
+     cells are shapes that leave most of the arithmetic units idle, as those do that are bound by memory. Compare \
+     precisions by the numbers, shapes by the colour."
         .to_owned()
 }
 

@@ -11,10 +11,11 @@ use crate::device::cpu::pool::Place;
 /// Lanes along k of a block. One strip of b then takes 24 KiB of the first cache at most.
 const DEPTH: usize = 128;
 /// Rows of a block: a multiple of every register tile's.
-const HEIGHT: usize = 192;
+const HEIGHT: usize = 96;
 /// Columns of a block: a multiple of every register tile's, which have up to three registers of up to sixteen lanes.
-/// All three blocks fit a second cache of 1 MiB.
-const WIDTH: usize = 480;
+/// Many more than rows, as a number of a takes longer to pack than one of b. All three blocks fit a second cache of
+/// 1 MiB.
+const WIDTH: usize = 960;
 
 /// Words that a worker needs: a block of a, one of b, one of sums.
 pub(super) const SCRATCH: usize = DEPTH * HEIGHT + DEPTH * WIDTH + HEIGHT * WIDTH;
@@ -160,7 +161,16 @@ unsafe fn pack_a<L: Lanes, F: Format, const ROWS: usize>(
                     continue;
                 }
                 let from = a.add((height.start + top + row) * task.k + depth.start);
-                for step in 0..steps {
+                let mut step = 0;
+                while step + L::COUNT <= steps {
+                    let mut lanes = [0_u32; LANES_MOST];
+                    L::along::<F>(from.add(step * L::DEPTH)).store(lanes.as_mut_ptr());
+                    for (index, lane) in lanes.iter().enumerate().take(L::COUNT) {
+                        strip.add((step + index) * ROWS + row).write(*lane);
+                    }
+                    step += L::COUNT;
+                }
+                for step in step..steps {
                     let number = from.add(step * L::DEPTH);
                     let lane = L::lane::<F>(number.read(), number.add(L::DEPTH - 1).read());
                     strip.add(step * ROWS + row).write(lane);

@@ -171,8 +171,8 @@ unsafe fn add_rows<L: Lanes, F: Format, const M: usize, const R: usize>(
                 *factor = L::splat(a.add(at * M + row).read());
             }
         }
-        // The same place in the rows that come next.
-        let ahead = R * L::DEPTH * stride;
+        // The same place some rows on: 32 KiB of b before it is needed, as rows are shorter where there are more sums.
+        let ahead = (4 * M).max(SIDE_BY_SIDE) * stride;
         let mut column = 0;
         // Two registers of binary32 are a whole line of 16-bit numbers. Rows of a power of two fall on one another's
         // places in the first cache, so a line that is not used up at once may be gone the next time.
