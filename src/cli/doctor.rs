@@ -34,6 +34,9 @@ fn run() -> Result<Exit, Failure> {
                                 device.selector, device.name
                             );
                         }
+                        Ok(_) if device.kind == DeviceKind::Emulated => {
+                            text += &format!("-     {}: {} (emulated: for tests only)\n", device.selector, device.name);
+                        }
                         Ok(_) => {
                             usable += 1;
                             text += &format!("ok    {}: {}\n", device.selector, device.name);

@@ -237,7 +237,7 @@ fn two_runs_of_one_device_are_refused() {
     let folder = folder();
     let (backend, rest) = rooflint::device::select("cpu").expect("a backend");
     let info = (backend.describe)(rest).expect("a CPU");
-    let file = folder.path().join(format!("rooflint-cpu-{}.lock", info.identity.unwrap_or(info.selector)));
+    let file = folder.path().join(format!("rooflint-cpu-{}.lock", info.selector));
     let held = fs::File::create(&file).expect("makes");
     held.lock().expect("locks");
     let (code, _, err) = call(folder.path(), "run --bench launch --out here");

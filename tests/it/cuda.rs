@@ -169,3 +169,119 @@ fn kernels_reach_pinned_memory_and_no_pageable_one() {
         }
     }
 }
+
+/// The program on the emulator, whose folder must be where libraries are looked for; `None` where it is not.
+fn emulated(arguments: &str, environment: &[(&str, &str)]) -> Option<(i32, String, tempfile::TempDir)> {
+    if !devices().iter().any(|info| info.kind == DeviceKind::Emulated) {
+        println!("left out: these tests are the emulator's");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = assert_cmd::Command::cargo_bin("rooflint").unwrap();
+    command.args(arguments.split(' ')).current_dir(folder.path()).env("XDG_RUNTIME_DIR", folder.path());
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Some((output.status.code().unwrap(), text, folder))
+}
+
+fn outcomes(folder: &tempfile::TempDir) -> Vec<rooflint::record::Outcome> {
+    let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
+    run.records.into_iter().map(|record| record.outcome).collect()
+}
+
+const SMALL: &str = "run --device cuda:0 --bench memory --axis kernel=copy,read,write --axis size=64KiB --budget 6s \
+                     --deadline 20s --out here";
+
+#[test]
+fn a_run_on_the_emulator_is_right_and_marked_as_no_measurement() {
+    let small: String = SMALL.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((code, text, folder)) = emulated(&small, &[]) else { return };
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("EMULATED"), "{text}");
+    assert!(outcomes(&folder).iter().all(|outcome| outcome.measurement().is_some()), "{text}");
+    let page = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
+    assert!(page.contains("EMULATED"));
+    let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
+    let measured = run.records[0].outcome.measurement().unwrap();
+    assert_eq!(measured.timer.clock, "cuda_event");
+    assert!(measured.conditions["submission"].contains("latch"), "{:?}", measured.conditions);
+    assert!(measured.conditions["code"].contains("PTX"), "{:?}", measured.conditions);
+}
+
+#[test]
+fn what_goes_wrong_on_a_device_costs_one_case() {
+    let small: String = SMALL.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (fault, told) in [
+        ("illegal_address:200", "ILLEGAL_ADDRESS"),
+        ("lost:200", "UNKNOWN"),
+        ("ecc:200", "ECC"),
+        ("out_of_memory:6", "out of memory"),
+    ] {
+        let Some((code, text, folder)) = emulated(&small, &[("ROOFLINT_EMULATOR_FAULT", fault)]) else { return };
+        let outcomes = outcomes(&folder);
+        assert_eq!(outcomes.len(), 3, "{fault}: {text}");
+        // A new process begins with a device in order, and meets the same fault again.
+        let failed = outcomes.iter().filter(|outcome| matches!(outcome, rooflint::record::Outcome::Failed(_)));
+        assert!(failed.clone().count() >= 1 && code != 0, "{fault}: {code} {text}");
+        for outcome in failed {
+            let rooflint::record::Outcome::Failed(reason) = outcome else { continue };
+            assert!(reason.contains(told), "{fault}: {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_hung_kernel_is_stopped_at_the_deadline() {
+    let small = "run --device cuda:0 --bench memory --axis kernel=copy --axis size=64KiB --budget 6s --deadline 3s \
+                 --out here";
+    let small = small.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((code, text, folder)) = emulated(&small, &[("ROOFLINT_EMULATOR_FAULT", "hang:60")]) else { return };
+    assert!(code == 1 || code == 5, "{code}: {text}");
+    let outcomes = outcomes(&folder);
+    assert!(matches!(outcomes.as_slice(), [rooflint::record::Outcome::Failed(_)]), "{outcomes:?}");
+}
+
+#[test]
+fn absence_and_age_of_the_driver_are_told() {
+    let none = [("ROOFLINT_EMULATOR", "none")];
+    let Some((code, text, _)) = emulated("run --device cuda --out here", &none) else { return };
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("no device") && text.contains("nvidia-smi"), "{text}");
+    let Some((_, text, _)) = emulated("doctor", &none) else { return };
+    assert!(text.contains("cuda: absent"), "{text}");
+    let hidden = [("ROOFLINT_EMULATOR", "none"), ("CUDA_VISIBLE_DEVICES", "")];
+    let Some((_, text, _)) = emulated("devices", &hidden) else { return };
+    assert!(text.contains("CUDA_VISIBLE_DEVICES hides every GPU"), "{text}");
+    // A driver without newer symbols, which stands in a folder of its own.
+    let folders = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    let old = folders.split(':').map(|folder| format!("{folder}/old-driver")).collect::<Vec<_>>().join(":");
+    let old = [("ROOFLINT_EMULATOR", "old-driver"), ("LD_LIBRARY_PATH", old.as_str())];
+    let small: String = SMALL.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((code, text, folder)) = emulated(&small, &old) else { return };
+    assert_eq!(code, 0, "{text}");
+    let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
+    assert!(run.header.devices[0].driver.as_deref().unwrap().contains("12.0"), "{:?}", run.header.devices[0]);
+}
+
+#[test]
+fn all_devices_of_a_node_are_measured() {
+    let all = "run --device cuda:all --bench launch --axis wait=after_all --axis threads=1 --axis submit=stream --budget 4s --out here";
+    let Some((code, text, folder)) = emulated(all, &[("ROOFLINT_EMULATOR", "two")]) else { return };
+    assert_eq!(code, 0, "{text}");
+    let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
+    assert_eq!(run.header.devices.len(), 2);
+    assert_ne!(run.header.devices[0].identity, run.header.devices[1].identity);
+    assert_eq!(run.records.iter().map(|record| record.device).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn health_of_an_emulated_card_is_not_comparable() {
+    let Some((code, text, _)) = emulated("health", &[]) else { return };
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("Not comparable") && text.contains("no hardware"), "{text}");
+    let Some((code, text, _)) = emulated("health --json", &[("ROOFLINT_EMULATOR_FAULT", "nvml_not_permitted")]) else {
+        return;
+    };
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("not permitted"), "{text}");
+}
