@@ -13,7 +13,7 @@ use crate::memory::Cursor;
 /// Shared addresses start here, so that a null pointer is no shared address; the driver reserves as much since 8.0.
 pub const SHARED_BASE: u64 = 1024;
 
-/// A named barrier. PTX ISA 9.7.13.1.
+/// A named barrier. PTX ISA 9.7.13 `barrier`.
 #[derive(Clone, Copy, Default)]
 pub struct Barrier {
     /// How often it was completed.

@@ -29,6 +29,8 @@ pub struct Warp {
     /// Bulk copies out of shared memory.
     pub stores: Copies,
     pub products: Products,
+    /// Looks at barriers in shared memory that were in vain.
+    pub looks: u32,
     groups: Vec<Group>,
     /// Lanes that ran until the last turn ended.
     behind: Mask,
@@ -73,6 +75,7 @@ impl Warp {
             copies: Copies::default(),
             stores: Copies::default(),
             products: Products::default(),
+            looks: 0,
             groups: vec![Group { pc: 0, mask: alive, state: State::Ready }],
             behind: 0,
         }

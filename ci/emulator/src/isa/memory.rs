@@ -1,4 +1,4 @@
-//! Loads and stores. PTX ISA 9.7.9.8 to 9.7.9.18.
+//! Loads and stores. PTX ISA 9.7.9 `ld`, `st`, `prefetch`, `isspacep`.
 //!
 //! Caches are not modelled: their hints are checked for spelling and have no effect.
 
