@@ -15,7 +15,7 @@ fn allocate(size: usize) -> Answer<u64> {
         return Err(code::INVALID_VALUE);
     }
     let used = space().used(context.device);
-    if !fault::allocation() || used + size as u64 > context.model.memory_bytes {
+    if !fault::allocation() || used.saturating_add(size as u64) > context.model.memory_bytes {
         return Err(code::OUT_OF_MEMORY);
     }
     space().allocate(context.device, size).ok_or(code::OUT_OF_MEMORY)
