@@ -2,7 +2,7 @@
 
 use super::{float, half};
 use crate::decode::{Decoded, Decoder, Modifiers};
-use crate::exec::{Register, Run, Source};
+use crate::exec::{Flow, Lanes, Register, Run, Source};
 use crate::ptx::{Statement, Type, sign_extend, truncate};
 
 /// A destination and `N` sources, all of the instruction's type.
@@ -31,6 +31,16 @@ pub fn binary(
 ) -> Decoded<Run> {
     let (to, from) = operands(d, s, ty)?;
     Ok(Box::new(move |ctx| ctx.map2(to, from, &f)))
+}
+
+/// A function of whole warps of values.
+pub fn whole(d: &mut Decoder<'_>, s: &Statement, ty: Type, f: fn(&Lanes, &Lanes, &Lanes) -> Lanes) -> Decoded<Run> {
+    let (to, [a, b, c]) = operands(d, s, ty)?;
+    Ok(Box::new(move |ctx| {
+        let values = f(ctx.get(a), ctx.get(b), ctx.get(c));
+        ctx.set(to, &values);
+        Ok(Flow::Next)
+    }))
 }
 
 pub fn ternary(
@@ -309,7 +319,7 @@ fn carry(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>, takes: bool,
         if gives {
             ctx.set(flag, &carries);
         }
-        Ok(crate::exec::Flow::Next)
+        Ok(Flow::Next)
     }))
 }
 

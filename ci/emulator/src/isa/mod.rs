@@ -16,6 +16,7 @@ mod matrix;
 pub mod mbarrier;
 mod memory;
 pub mod special;
+mod vector;
 mod warp;
 pub mod wgmma;
 
