@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::grid::Grid;
 use super::race::Race;
 use super::warp::{Turn, Warp};
-use super::{Flow, Mask, Trap};
+use super::{Mask, Trap};
 use crate::code;
 use crate::isa::mbarrier::Mbarrier;
 use crate::memory::Cursor;
@@ -70,11 +70,6 @@ impl Block {
                 self.race.barrier_completed(id as u32);
             }
         }
-    }
-
-    /// The flow of a warp that arrived and waits.
-    pub fn wait(id: u32, generation: u64) -> Flow {
-        Flow::Barrier(id, generation)
     }
 }
 
