@@ -280,13 +280,29 @@ pub fn max(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded
 
 pub fn dp4a(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     let (a_ty, b_ty) = (m.ty()?, m.ty()?);
-    ternary(d, s, Type::B32, move |a, b, c| dot(a, b, c, [(a_ty, 8, 0), (b_ty, 8, 0)], 4))
+    match (a_ty.signed(), b_ty.signed()) {
+        (false, false) => ternary(d, s, Type::B32, bytes::<false, false>),
+        (false, true) => ternary(d, s, Type::B32, bytes::<false, true>),
+        (true, false) => ternary(d, s, Type::B32, bytes::<true, false>),
+        (true, true) => ternary(d, s, Type::B32, bytes::<true, true>),
+    }
 }
 
 pub fn dp2a(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     let from = if m.one_of(&["lo", "hi"]).ok_or(".lo or .hi is missing")? == "hi" { 16 } else { 0 };
     let (a_ty, b_ty) = (m.ty()?, m.ty()?);
     ternary(d, s, Type::B32, move |a, b, c| dot(a, b, c, [(a_ty, 16, 0), (b_ty, 8, from)], 2))
+}
+
+/// `c` plus the products of the bytes of two words, each signed or not.
+#[inline(always)]
+fn bytes<const A: bool, const B: bool>(a: u64, b: u64, c: u64) -> u64 {
+    let byte = |word: u64, index: u32, signed: bool| {
+        let byte = (word >> (8 * index)) as u8;
+        if signed { i32::from(byte as i8) } else { i32::from(byte) }
+    };
+    let product = |index| byte(a, index, A) * byte(b, index, B);
+    u64::from((c as u32).wrapping_add((product(0) + product(1) + product(2) + product(3)) as u32))
 }
 
 /// `c` plus the products of the parts of two words: the parts' signedness, width and first bit.

@@ -2,27 +2,42 @@
 //! little else. Each gives the same bits as the plain form beside it.
 
 use crate::exec::Lanes;
-use crate::number::add_odd;
 
-/// Defines a function of three warps' worth of values that runs with AVX2 and FMA where the host has them.
+/// Defines a function of three warps' worth of values that runs with AVX2 and FMA where the host has them. The body
+/// stands in both forms as text, so that its closures are compiled with the features of the one they are in.
 macro_rules! for_host {
-    ($(#[$doc:meta])* $name:ident, $body:expr) => {
+    ($(#[$doc:meta])* $name:ident, |$a:ident, $b:ident, $c:ident| $body:expr) => {
         $(#[$doc])*
-        pub fn $name(a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
+        pub fn $name($a: &Lanes, $b: &Lanes, $c: &Lanes) -> Lanes {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                fn vector(a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
-                    std::array::from_fn(|lane| $body(a[lane], b[lane], c[lane]))
+                fn vector($a: &Lanes, $b: &Lanes, $c: &Lanes) -> Lanes {
+                    $body
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                     // SAFETY: the host has the features.
-                    return unsafe { vector(a, b, c) };
+                    return unsafe { vector($a, $b, $c) };
                 }
             }
-            std::array::from_fn(|lane| $body(a[lane], b[lane], c[lane]))
+            $body
         }
     };
+}
+
+/// Both halves of packed words: one step for all lanes after the other, each simple enough for vector instructions.
+macro_rules! packed {
+    ($a:ident, $b:ident, $c:ident, $value:ident, $bits:ident) => {{
+        let part = |shift: u32| -> Lanes {
+            let value =
+                |from: &Lanes| -> [f64; 32] { std::array::from_fn(|lane| $value(from[lane] >> shift & 0xFFFF)) };
+            let (a, b, c) = (value($a), value($b), value($c));
+            let sums: [f64; 32] = std::array::from_fn(|lane| add_odd(a[lane] * b[lane], c[lane]));
+            std::array::from_fn(|lane| $bits(sums[lane]))
+        };
+        let (low, high) = (part(0), part(16));
+        std::array::from_fn(|lane| low[lane] | high[lane] << 16)
+    }};
 }
 
 #[inline(always)]
@@ -59,6 +74,18 @@ fn to_half(value: f64) -> u64 {
     u64::from(if value.is_nan() { 0x7FFF } else { bits | sign })
 }
 
+/// As `number::add_odd`, without branches.
+#[inline(always)]
+fn add_odd(a: f64, b: f64) -> f64 {
+    let sum = a + b;
+    let from_b = sum - a;
+    let error = (a - (sum - from_b)) + (b - from_b);
+    let bits = sum.to_bits();
+    let step = if (error > 0.0) == (sum > 0.0) { 1 } else { u64::MAX };
+    let inexact = (error > 0.0) | (error < 0.0);
+    f64::from_bits(if inexact & (bits & 1 == 0) { bits.wrapping_add(step) } else { bits })
+}
+
 #[inline(always)]
 fn brain(bits: u64) -> f64 {
     f64::from(f32::from_bits((bits as u32) << 16))
@@ -79,35 +106,21 @@ fn to_brain(value: f64) -> u64 {
     u64::from(if value.is_nan() { 0x7FFF } else { rounded })
 }
 
-#[inline(always)]
-fn halves(a: u64, b: u64, c: u64) -> u64 {
-    let one = |shift: u32| to_half(add_odd(half(a >> shift) * half(b >> shift), half(c >> shift)));
-    one(0) | one(16) << 16
-}
-
-#[inline(always)]
-fn brains(a: u64, b: u64, c: u64) -> u64 {
-    let one = |shift: u32| {
-        to_brain(add_odd(brain(a >> shift & 0xFFFF) * brain(b >> shift & 0xFFFF), brain(c >> shift & 0xFFFF)))
-    };
-    one(0) | one(16) << 16
-}
-
 for_host! {
     /// `fma.rn.f32`.
-    fma_f32, single
+    fma_f32, |a, b, c| std::array::from_fn(|lane| single(a[lane], b[lane], c[lane]))
 }
 for_host! {
     /// `fma.rn.f64`.
-    fma_f64, double
+    fma_f64, |a, b, c| std::array::from_fn(|lane| double(a[lane], b[lane], c[lane]))
 }
 for_host! {
     /// `fma.rn.f16x2`.
-    fma_f16x2, halves
+    fma_f16x2, |a, b, c| packed!(a, b, c, half, to_half)
 }
 for_host! {
     /// `fma.rn.bf16x2`.
-    fma_bf16x2, brains
+    fma_bf16x2, |a, b, c| packed!(a, b, c, brain, to_brain)
 }
 
 #[cfg(test)]
@@ -124,6 +137,9 @@ mod tests {
                     || quick.is_nan() && plain.is_nan()
             );
             assert!(brain(bits.into()) == BF16.decode(bits) || BF16.decode(bits).is_nan());
+        }
+        for (a, b) in [(1.0, 2f64.powi(-80)), (-1.0, 2f64.powi(-80)), (1.5, 2.25), (f64::INFINITY, 1.0), (0.0, -0.0)] {
+            assert_eq!(add_odd(a, b).to_bits(), crate::number::add_odd(a, b).to_bits(), "{a} {b}");
         }
         let mut state = 1u64;
         for round in 0..400_000 {
