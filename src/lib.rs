@@ -12,6 +12,7 @@ pub mod device;
 pub mod export;
 pub mod fit;
 pub mod hardware;
+pub mod health;
 pub mod llm;
 pub mod measure;
 pub mod record;

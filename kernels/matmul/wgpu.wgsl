@@ -1,6 +1,7 @@
 // matmul for WebGPU: three ways to cut the work, each an entry point. The prefix made for each variant defines
-// B_TRANSPOSED (bool), TILE (1 or 2) and ROWS (rows of an invocation of the other two). Rows of this dispatch are those
-// of one band of c; its k's may be a part of all k's, and are then added to what an earlier dispatch left (`add`).
+// B_TRANSPOSED (bool), TILE (1 or 2) and ROWS (rows of an invocation of the other two); that of each format, in
+// wgpu_words.wgsl or wgpu_pairs.wgsl, how numbers lie in words. Rows of this dispatch are those of one band of c; its k's
+// may be a part of all k's, and are then added to what an earlier dispatch left (`add`).
 struct Band {
     m: u32,        // rows of the band
     n: u32,
@@ -13,37 +14,19 @@ struct Band {
 }
 
 @group(0) @binding(0) var<uniform> band: Band;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<stored>;
+@group(0) @binding(2) var<storage, read> b: array<stored>;
+@group(0) @binding(3) var<storage, read_write> c: array<stored>;
 
 fn a_at(row: u32, k: u32) -> f32 {
-    return a[row * band.a_stride + band.a_first + k];
+    return a_number(row * band.a_stride + band.a_first + k);
 }
 
 fn b_at(k: u32, column: u32) -> f32 {
     if B_TRANSPOSED {
-        return b[column * band.b_stride + band.b_first + k];
+        return b_number(column * band.b_stride + band.b_first + k);
     }
-    return b[k * band.b_stride + column];
-}
-
-fn put(row: u32, column: u32, value: f32) {
-    if row < band.m && column < band.n {
-        let at = row * band.n + column;
-        if band.add != 0u {
-            c[at] += value;
-        } else {
-            c[at] = value;
-        }
-    }
-}
-
-fn put_row(row: u32, column: u32, values: vec4<f32>) {
-    put(row, column, values.x);
-    put(row, column + 1u, values.y);
-    put(row, column + 2u, values.z);
-    put(row, column + 3u, values.w);
+    return b_number(k * band.b_stride + column);
 }
 
 // --- tile: 16 x 16 invocations share slices of a and b in work-group memory. Each computes four or, with TILE = 2,
@@ -228,26 +211,31 @@ fn put_eight(row: u32, column: u32, left: vec4<f32>, right: vec4<f32>) {
 
 var<workgroup> parts: array<vec4<f32>, 256>;
 
-fn put_column(row: u32, column: u32, values: vec4<f32>) {
-    put(row, column, values.x);
-    put(row + 1u, column, values.y);
-    put(row + 2u, column, values.z);
-    put(row + 3u, column, values.w);
-}
-
 fn a_pack(row: u32, k: u32) -> vec4<f32> {
     return vec4<f32>(a_near(row, k), a_near(row + 1u, k), a_near(row + 2u, k), a_near(row + 3u, k));
 }
 
-fn meet(row: u32, column: u32, lane: u32, sum: vec4<f32>) {
+// The sum of a column's parts.
+fn whole(column: u32) -> vec4<f32> {
+    var sum = parts[column];
+    for (var part = 1u; part < 8u; part++) {
+        sum += parts[part * 32u + column];
+    }
+    return sum;
+}
+
+// Four rows of the 32 columns from `left` on.
+fn meet(row: u32, left: u32, lane: u32, sum: vec4<f32>) {
     parts[lane] = sum;
     workgroupBarrier();
-    if lane < 32u {
-        var whole = parts[lane];
-        for (var part = 1u; part < 8u; part++) {
-            whole += parts[part * 32u + lane];
+    // One invocation writes all numbers of a word.
+    if lane < 32u / PER_WORD {
+        let first = lane * PER_WORD;
+        var next = vec4<f32>();
+        if PER_WORD > 1u {
+            next = whole(first + 1u);
         }
-        put_column(row, column, whole);
+        put_columns(row, left + first, whole(first), next);
     }
     workgroupBarrier();
 }
@@ -255,8 +243,8 @@ fn meet(row: u32, column: u32, lane: u32, sum: vec4<f32>) {
 @compute @workgroup_size(256)
 fn split(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = group.y * ROWS;
-    let column = group.x * 32u + lane % 32u;
-    let within = min(column, band.n - 1u);
+    let left = group.x * 32u;
+    let within = min(left + lane % 32u, band.n - 1u);
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
     for (var k = lane / 32u; k < band.k; k += 8u) {
@@ -264,6 +252,6 @@ fn split(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         sum0 = fma(a_pack(row, k), number, sum0);
         if ROWS > 4u { sum1 = fma(a_pack(row + 4u, k), number, sum1); }
     }
-    meet(row, column, lane, sum0);
-    if ROWS > 4u { meet(row + 4u, column, lane, sum1); }
+    meet(row, left, lane, sum0);
+    if ROWS > 4u { meet(row + 4u, left, lane, sum1); }
 }

@@ -10,6 +10,10 @@ const UNIFORM_F64: u32 = 3u;
 const INTEGERS_I32: u32 = 4u;
 const INTEGERS_F32: u32 = 5u;
 const INTEGERS_F64: u32 = 6u;
+const UNIFORM_F16: u32 = 7u;
+const UNIFORM_BF16: u32 = 8u;
+const INTEGERS_F16: u32 = 9u;
+const INTEGERS_BF16: u32 = 10u;
 
 struct Range {
     words: u32,     // of the binding
@@ -85,6 +89,27 @@ fn uniform_f64(index: u32) -> u32 {
     return binary64(true, 0x100000u - bits_high - borrow, 0u - bits_low, -52, odd);
 }
 
+// The bits of `integer * unit` in the 16-bit formats, where that is one of their normal numbers or zero.
+fn f16_bits(integer: i32, unit: f32) -> u32 {
+    let bits = bitcast<u32>(f32(integer) * unit);
+    let magnitude = ((bits & 0x7fffffffu) >> 13u) - (112u << 10u);
+    return select(((bits >> 31u) << 15u) | magnitude, 0u, integer == 0);
+}
+
+fn bf16_bits(integer: i32, unit: f32) -> u32 {
+    return bitcast<u32>(f32(integer) * unit) >> 16u;
+}
+
+// A 16-bit number from one half of its word's hash.
+fn narrow(half: u32) -> u32 {
+    switch range.kind {
+        case UNIFORM_F16: { return f16_bits(i32(half >> 5u) - 1024, 0.0009765625); }
+        case UNIFORM_BF16: { return bf16_bits(i32(half >> 8u) - 128, 0.0078125); }
+        case INTEGERS_F16: { return f16_bits(i32(half % 9u) - 4, 1.0); }
+        default: { return bf16_bits(i32(half % 9u) - 4, 1.0); }
+    }
+}
+
 fn word(index: u32) -> u32 {
     switch range.kind {
         case WORDS: { return hash(index); }
@@ -95,6 +120,10 @@ fn word(index: u32) -> u32 {
         case INTEGERS_F64: {
             let value = small_integer(index / 2u);
             return binary64(value < 0, 0u, u32(abs(value)), 0, (index & 1u) == 1u);
+        }
+        case UNIFORM_F16, UNIFORM_BF16, INTEGERS_F16, INTEGERS_BF16: {
+            let both = hash(index);
+            return narrow(both & 0xffffu) | (narrow(both >> 16u) << 16u);
         }
         default: { return range.value; }
     }

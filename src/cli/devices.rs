@@ -56,12 +56,17 @@ fn describe(device: &DeviceInfo) -> String {
         })
         .collect();
     let caches = if caches.is_empty() { "caches unknown".to_owned() } else { caches.join(", ") };
-    // A backend that places work itself is not told how many units there are.
-    let units = match device.features.iter().any(|feature| feature == "workgroups") {
+    // A backend that places work itself may not be told how many units there are.
+    let places = device.features.iter().any(|feature| feature == "workgroups");
+    let units = match places && device.compute_units <= 1 {
         true => "compute units unknown".to_owned(),
         false => format!("{} compute units", device.compute_units),
     };
-    let kind = if device.kind == DeviceKind::Software { " (software, on the CPU)" } else { "" };
+    let kind = match device.kind {
+        DeviceKind::Software => " (software, on the CPU)",
+        DeviceKind::Emulated => " (emulated: right answers, meaningless times)",
+        DeviceKind::Hardware | DeviceKind::Fake => "",
+    };
     let driver = device.driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
     format!(
         "{}: {}{kind}\n    {}, {units}, {memory}, {caches}{driver}\n",

@@ -6,6 +6,7 @@ mod cost;
 mod describe;
 mod devices;
 mod doctor;
+mod health;
 mod list;
 mod progress;
 mod report;
@@ -33,6 +34,7 @@ static COMMANDS: &[Command] = &[
     run::COMMAND,
     devices::COMMAND,
     doctor::COMMAND,
+    health::COMMAND,
     list::COMMAND,
     describe::COMMAND,
     show::COMMAND,
@@ -53,6 +55,8 @@ enum Exit {
     Finding = 1,
     /// The request or its input cannot be used.
     Usage = 2,
+    /// Nothing can be said either way.
+    Inconclusive = 3,
     /// The device is absent or busy, or the environment unfit.
     Unfit = 4,
     /// Nothing was measured.
@@ -88,7 +92,7 @@ fn declare() -> clap::Command {
         )
         .after_help(
             "Start with 'rooflint run': it measures the CPU in under a minute and writes a report.\n\
-             Exit codes: 0 fine, 1 a finding, 2 usage or input, 4 device absent or busy, 5 nothing measured, \
+             Exit codes: 0 fine, 1 a finding, 2 usage or input, 3 inconclusive, 4 device absent or busy, 5 nothing measured, \
              130 interrupted.",
         )
         .subcommand_required(true)

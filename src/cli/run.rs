@@ -8,14 +8,14 @@ use std::time::Duration;
 use clap::{Args, FromArgMatches};
 
 use super::{Command, Exit, Failure, complain, print, progress, report, values};
-use crate::device;
+use crate::device::{self, Probe};
 use crate::measure::environment;
 use crate::measure::lock::{DeviceLock, LockError};
 use crate::measure::plan::{Plan, Planned, plan};
 use crate::measure::settings::Settings;
 use crate::measure::supervisor::{Conduct, Finish, Supervisor, WorkerCommand};
 use crate::record::{
-    AxisValue, DeviceInfo, Footer, Header, Line, MatmulShape, Outcome, Provenance, Record, Run, RunRequest,
+    AxisValue, DeviceInfo, DeviceKind, Footer, Header, Line, MatmulShape, Outcome, Provenance, Record, Run, RunRequest,
     SCHEMA_VERSION, ToolInfo,
 };
 use crate::store::{self, RunWriter};
@@ -27,7 +27,7 @@ pub const COMMAND: Command = Command {
     declare: |command| {
         Arguments::augment_args(command.about("Measure devices, write the run file and the report").after_help(
             "Examples:\n  \
-             rooflint run                                    the CPU, in under a minute\n  \
+             rooflint run                                    the GPU, or the CPU, in under a minute\n  \
              rooflint run --profile standard --out here      more cases and samples, into ./here\n  \
              rooflint run --bench matmul --axis m=1,8,64     one benchmark, chosen points\n  \
              rooflint run --bench matmul --shapes mine.csv   your own products: m,n,k[,precision] per line\n  \
@@ -40,8 +40,9 @@ pub const COMMAND: Command = Command {
 
 #[derive(Args)]
 struct Arguments {
-    /// Device to measure, as 'rooflint devices' lists it; repeatable
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    /// Device to measure, as 'rooflint devices' lists it, or all of a kind, such as cuda:all; repeatable. By default
+    /// the first NVIDIA GPU, or the CPU where there is none
+    #[arg(long, value_name = "DEVICE")]
     device: Vec<String>,
     /// Benchmarks to run, as 'rooflint list' lists them; all of them by default
     #[arg(long, value_name = "BENCHMARK", value_delimiter = ',')]
@@ -108,7 +109,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let _locks = lock(&plan.devices)?;
     let budget = arguments.budget.or(asked.budget_s);
-    let conduct = Conduct { profile, budget, deadline: arguments.deadline, worker: worker_command()? };
+    let conduct = conduct(profile, budget, arguments.deadline)?;
     let (folder, kept, writer) = match (&arguments.resume, resumed) {
         (Some(path), Some(run)) => resume(path, run, &plan)?,
         _ => start(arguments, asked, &plan)?,
@@ -132,7 +133,7 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
         profile: arguments.profile.name().to_owned(),
         budget_s: arguments.budget,
         seed: arguments.seed,
-        devices: arguments.device.clone(),
+        devices: selectors(&arguments.device)?,
         benchmarks: if arguments.bench.is_empty() { all() } else { arguments.bench.clone() },
         axes,
         shapes,
@@ -153,7 +154,35 @@ fn shapes(file: &Path, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failur
     parsed.map_err(|error| Failure::usage(format!("{}, {error}", file.display())))
 }
 
-fn describe(selectors: &[String]) -> Result<Vec<DeviceInfo>, Failure> {
+/// The devices asked for, `all` of a kind spelled out; without any, the one that users rent a machine for.
+pub fn selectors(asked: &[String]) -> Result<Vec<String>, Failure> {
+    let present = |id: &str| match device::BACKENDS.iter().find(|backend| backend.id == id).map(|found| (found.probe)())
+    {
+        Some(Probe::Present(devices)) => Ok(devices),
+        Some(Probe::Absent { reason }) => Err(reason),
+        None => Err("this build leaves it out".to_owned()),
+    };
+    if asked.is_empty() {
+        let gpus = present("cuda").unwrap_or_default();
+        let gpu = gpus.into_iter().find(|device| device.kind == DeviceKind::Hardware);
+        return Ok(vec![gpu.map_or("cpu".to_owned(), |device| device.selector)]);
+    }
+    let mut selectors = Vec::new();
+    for selector in asked {
+        match selector.strip_suffix(":all") {
+            Some(id) => {
+                device::select(id).map_err(Failure::usage)?;
+                let devices = present(id).map_err(|reason| Failure::unfit(format!("device '{selector}': {reason}")))?;
+                selectors.extend(devices.into_iter().map(|device| device.selector));
+            }
+            None => selectors.push(selector.clone()),
+        }
+    }
+    Ok(selectors)
+}
+
+/// Their descriptions, in the order given.
+pub fn describe(selectors: &[String]) -> Result<Vec<DeviceInfo>, Failure> {
     let describe = |selector: &String| {
         let (backend, rest) = device::select(selector).map_err(Failure::usage)?;
         (backend.describe)(rest).map_err(|error| Failure::unfit(format!("device '{selector}': {error}")))
@@ -176,7 +205,8 @@ fn benchmarks(ids: &[String]) -> Result<Vec<&'static dyn Benchmark>, Failure> {
     ids.iter().map(find).collect()
 }
 
-fn lock(devices: &[DeviceInfo]) -> Result<Vec<DeviceLock>, Failure> {
+/// Takes the lock of each.
+pub fn lock(devices: &[DeviceInfo]) -> Result<Vec<DeviceLock>, Failure> {
     devices.iter().map(DeviceLock::take).collect::<Result<_, LockError>>().map_err(Failure::unfit)
 }
 
@@ -196,10 +226,11 @@ fn forecast(plan: &Plan, settings: &Settings, arguments: &Arguments) -> String {
     format!("{table}\n{} cases, about {time}{cost}, {most} of memory at a time\n", plan.cases.len())
 }
 
-fn worker_command() -> Result<WorkerCommand, Failure> {
+/// How to carry out a plan: by this program as its own worker.
+pub fn conduct(profile: Profile, budget: Option<Seconds>, deadline: Seconds) -> Result<Conduct, Failure> {
     let program =
         std::env::current_exe().map_err(|error| Failure::usage(format!("cannot find this program: {error}")))?;
-    Ok(WorkerCommand { program, arguments: vec!["worker".into()] })
+    Ok(Conduct { profile, budget, deadline, worker: WorkerCommand { program, arguments: vec!["worker".into()] } })
 }
 
 /// The folder, the run so far, and the writer that continues it.

@@ -9,6 +9,8 @@
 //! is answered by a backend that lacks it with [`DeviceError::Unsupported`], never by pretending.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod fake;
 mod pattern;
 #[cfg(feature = "wgpu")]
@@ -382,6 +384,8 @@ pub struct Backend {
 /// Every backend. To add one: its file or folder, and a row here.
 pub static BACKENDS: &[Backend] = &[
     cpu::BACKEND,
+    #[cfg(feature = "cuda")]
+    cuda::BACKEND,
     #[cfg(feature = "wgpu")]
     wgpu::BACKEND,
     fake::BACKEND,

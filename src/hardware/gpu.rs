@@ -43,6 +43,10 @@ pub struct Gpu {
     pub power_w: f64,
     /// How it reaches other GPUs.
     pub link: Link,
+    /// The shares of its bandwidth that kernels reach on cards in order: from published measurements of copies and
+    /// triads over working sets of at least four times the cache (BabelStream, RRZE gpu-benches, and others).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_bandwidth: Option<[f64; 2]>,
     /// Dense peaks.
     pub peaks: BTreeMap<Rate, Peak>,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::device::{self, Probe};
 use crate::measure::telemetry::Processor;
 use crate::record::Environment;
 use crate::units::{ByteCount, Ratio, Seconds};
@@ -29,6 +30,7 @@ pub fn read(settle: Duration) -> Environment {
         warnings: Vec::new(),
     };
     environment.warnings = warnings(&environment);
+    environment.warnings.extend(unusable_gpu());
     environment
 }
 
@@ -140,4 +142,21 @@ fn line(path: &str) -> Option<String> {
 /// The chosen word of a kernel setting such as `always [madvise] never`.
 fn bracketed(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
+/// An NVIDIA GPU on the bus that no CUDA driver reaches, with what to do about it.
+fn unusable_gpu() -> Option<String> {
+    let (backend, _) = device::select("cuda").ok()?;
+    let Probe::Absent { reason } = (backend.probe)() else { return None };
+    let entries = fs::read_dir("/sys/bus/pci/devices").ok()?;
+    let holds = |path: &Path, file: &str, start: &str| {
+        fs::read_to_string(path.join(file)).is_ok_and(|text| text.trim_start().starts_with(start))
+    };
+    // NVIDIA's number, and the class of displays and of 3D controllers.
+    let is_gpu = |path: &Path| holds(path, "vendor", "0x10de") && holds(path, "class", "0x03");
+    let gpus: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_gpu(path)).collect();
+    if gpus.is_empty() {
+        return None;
+    }
+    Some(format!("{} NVIDIA GPU(s) on the bus cannot be used and will not be measured: {reason}", gpus.len()))
 }

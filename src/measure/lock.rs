@@ -56,8 +56,9 @@ impl DeviceLock {
 fn path_of(device: &DeviceInfo) -> PathBuf {
     let folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_dir());
     let folder = folder.unwrap_or_else(std::env::temp_dir);
-    let identity = device.identity.as_deref().unwrap_or(&device.selector);
+    // One GPU has one address, whichever backend reaches it; what has none is known to its backend alone.
+    let identity = device.identity.clone().unwrap_or_else(|| format!("{}-{}", device.backend, device.selector));
     let plain: String =
         identity.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-    folder.join(format!("rooflint-{}-{plain}.lock", device.backend))
+    folder.join(format!("rooflint-{plain}.lock"))
 }

@@ -2,7 +2,7 @@
 //! the rules that reject a sample.
 
 use crate::device::{Detail, Device, DeviceError, ProgramId, Start, Timing, Wait, Window};
-use crate::measure::telemetry::{Host, HostShare};
+use crate::measure::telemetry::{Around, Telemetry};
 use crate::record::{Protocol, Rejection, Sample, StopReason, TimerInfo, WarmUp};
 use crate::stats::{Sorted, Stop, StoppingRule, median_interval, settled};
 use crate::summary::{CONFIDENCE, Estimate};
@@ -141,14 +141,14 @@ impl<'a> Sampler<'a> {
     ) -> Result<(Vec<Sample>, StopReason), DeviceError> {
         let (least, most) = (protocol.samples_min as usize, protocol.samples_max as usize);
         let mut rule = StoppingRule::new(least, most, protocol.half_width_target.get(), CONFIDENCE);
-        let mut host = Host::start();
+        let mut telemetry = Telemetry::start(self.device.info());
         let (mut samples, mut spent): (Vec<Sample>, _) = (Vec::new(), Seconds::ZERO);
         loop {
             let left = protocol.samples_max.saturating_sub(samples.len() as u32).max(1);
             let timings = self.window(self.per_window.min(left).max(self.rotation()), Detail::Whole)?;
-            let share = host.since_last();
+            let around = telemetry.since_last();
             for timing in timings {
-                samples.push(sample_of(timing, spent, &share, self.device.timer()));
+                samples.push(sample_of(timing, spent, &around, self.device.timer()));
                 spent = spent + samples.last().map_or(Seconds::ZERO, |sample| sample.host_elapsed_s);
             }
             reject_low_clocks(&mut samples);
@@ -181,10 +181,13 @@ fn estimate(series: &[f64], repeats: u32) -> Option<Estimate> {
 }
 
 /// A device's timing as a sample, judged by what happened around it.
-fn sample_of(timing: Timing, at: Seconds, host: &HostShare, timer: &TimerInfo) -> Sample {
+fn sample_of(timing: Timing, at: Seconds, around: &Around, timer: &TimerInfo) -> Sample {
+    let host = &around.host;
     let over = |share: Option<Ratio>| share.is_some_and(|share| !(share.get() <= LOST_MAX));
     let rejected = if !(timing.elapsed > Seconds::ZERO) || disagrees(&timing, timer) {
         Some(Rejection::TimerDisagrees)
+    } else if around.faulty {
+        Some(Rejection::Throttled)
     } else if over(host.quota_throttled) {
         Some(Rejection::QuotaThrottled)
     } else if over(host.stolen) {
@@ -199,12 +202,12 @@ fn sample_of(timing: Timing, at: Seconds, host: &HostShare, timer: &TimerInfo) -
         elapsed_s: timing.elapsed,
         host_elapsed_s: timing.host_elapsed,
         clock_hz: timing.clock,
-        power_w: None,
-        temperature_c: None,
+        power_w: around.power,
+        temperature_c: around.temperature,
         preempted: timing.preempted,
         stolen: host.stolen,
         quota_throttled: host.quota_throttled,
-        throttle: Vec::new(),
+        throttle: around.throttle.clone(),
         steps_s: timing.steps,
         rejected,
     }

@@ -4,11 +4,13 @@
 //! derived figure (median, rate, interval) is stored: [`crate::summary`] computes them, so that a
 //! better statistic can be applied to an old file. A file holds no host name, user or address.
 
+mod card;
 mod case;
 mod device;
 mod measurement;
 mod run;
 
+pub use card::{Card, Reading};
 pub use case::{AxisValue, Case, Precision, Quantity, Work};
 pub use device::{Cache, DeviceInfo, DeviceKind, TimerInfo};
 pub use measurement::{

@@ -2,9 +2,12 @@
 
 use super::check::{BLOCK, for_each_block, seed_of, wrong};
 use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand,
+    places_work_groups, units_told,
+};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Quantity, Work};
 use crate::units::{ByteCount, Ratio};
 
 /// The row of this benchmark.
@@ -20,7 +23,10 @@ static META: Meta = Meta {
          that a cache of its own holds size / threads; with slice=shared all of them read all of it, so that it holds \
          size, and a shared cache serves several with one line.",
         "On a CPU the private slices are the question asked by default: cores seldom stream through the same data. \
-         Shared ones are in the full profile, or --axis slice=shared.",
+         Shared ones are in the full profile, or --axis slice=shared. On a GPU both are asked: shared slices show the \
+         caches of the units, each of which holds all of a small set; private ones show what the device holds together.",
+        "A GPU places work groups itself: there, threads is the number of work groups, several for every unit of the \
+         largest. They share a unit's cache.",
         "A working set just past a cache measures a mixture. Read the flat parts; the sizes are off powers of two.",
         "On a shared machine the last cache is shared with strangers, and may be smaller than it is said to be.",
     ],
@@ -38,7 +44,12 @@ static META: Meta = Meta {
             words: &["private", "shared"],
             range: WORDS_ONLY,
         },
-        Axis { name: "threads", about: "compute units used: 1 to all of the device's", words: &[], range: THREADS },
+        Axis {
+            name: "threads",
+            about: "compute units used: 1 to all of the device's; on a GPU the number of work groups",
+            words: &[],
+            range: THREADS,
+        },
     ],
 };
 
@@ -48,6 +59,18 @@ const UNIT_BYTES: u64 = 16 << 20;
 const LANES: u64 = 16;
 /// The least part of a unit.
 const LEAST_PART: u64 = 8 << 10;
+/// The least working set of units that all read the whole of it.
+const LEAST_SHARED: u64 = 16 << 10;
+/// The largest on a GPU: past any cache of a unit, and so little that all its work groups are done with it in well
+/// under a watchdog's time.
+const MOST_SHARED: u64 = 16 << 20;
+/// Work groups of a GPU: about four for every unit of the largest, so that all run at once and hardly any unit has
+/// one more than another.
+const GPU_UNITS: u64 = 512;
+/// Work groups for each unit of a GPU that tells how many it has.
+const GROUPS_PER_UNIT: u64 = 2;
+/// The same for a renderer that runs on the cores of a CPU.
+const SOFTWARE_UNITS: u64 = 8;
 /// A unit's part is a multiple of this, so that no pass ends with a few words.
 const PART_GRAIN: u64 = 512;
 
@@ -61,20 +84,31 @@ impl Benchmark for Cache {
     }
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
-        let units = u64::from(device.compute_units.max(1));
-        let (least, most) = (LEAST_PART * units, PAST_THE_CACHE * last_cache(device));
-        let grid = staircase(least, most, PART_GRAIN * units, stride(request.profile));
-        let sizes = match request.profile {
-            Profile::Quick => quick(device, &grid),
-            _ => grid,
+        let units = match (places_work_groups(device), device.kind) {
+            (false, _) => u64::from(device.compute_units.max(1)),
+            (true, DeviceKind::Software | DeviceKind::Emulated) => SOFTWARE_UNITS,
+            (true, _) => units_told(device).map_or(GPU_UNITS, |units| GROUPS_PER_UNIT * units),
         };
-        let slices: &[&str] = if request.profile == Profile::Full { &["private", "shared"] } else { &["private"] };
-        let axes = [
-            ("slice", slices.iter().map(|slice| AxisValue::from(*slice)).collect()),
-            ("threads", vec![AxisValue::Count(units)]),
-            ("size", sizes.into_iter().map(AxisValue::Count).collect()),
-        ];
-        expand(META.id, request, &axes)
+        let both = places_work_groups(device) || request.profile == Profile::Full;
+        let asked = request.axes.get("slice").cloned();
+        let slices = asked.unwrap_or_else(|| {
+            let slices: &[&str] = if both { &["private", "shared"] } else { &["private"] };
+            slices.iter().map(|slice| AxisValue::from(*slice)).collect()
+        });
+        let cases = |slice: AxisValue| {
+            let shared = slice == AxisValue::from("shared");
+            let grid = grid(device, request.profile, units, shared);
+            let sizes = if request.profile == Profile::Quick { quick(device, &grid, shared) } else { grid };
+            let mut request = request.clone();
+            request.axes.remove("slice");
+            let axes = [
+                ("slice", vec![slice]),
+                ("threads", vec![AxisValue::Count(units)]),
+                ("size", sizes.into_iter().map(AxisValue::Count).collect()),
+            ];
+            expand(META.id, &request, &axes)
+        };
+        slices.into_iter().flat_map(cases).collect()
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -95,7 +129,7 @@ impl Benchmark for Cache {
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
         let Shape { words, units, passes, shared } = Shape::of(case);
         let all = u64::from(device.info().compute_units);
-        if units > all {
+        if units > all && !places_work_groups(device.info()) {
             return Err(Stop::Skip(format!("{units} threads asked for, the device has {all} compute units")));
         }
         let input = device.alloc(ByteCount(4 * words), Place::Device)?;
@@ -143,9 +177,20 @@ impl Benchmark for Cache {
     }
 }
 
-/// The grid's sizes nearest to half of each cache, all instances together. Main memory is `memory`'s.
-fn quick(device: &DeviceInfo, grid: &[u64]) -> Vec<u64> {
-    let halves = device.caches.iter().map(|cache| cache.size_b.0 * u64::from(cache.instances) / 2);
+/// The working sets of a curve.
+fn grid(device: &DeviceInfo, profile: Profile, units: u64, shared: bool) -> Vec<u64> {
+    let most = PAST_THE_CACHE * last_cache(device);
+    match shared && places_work_groups(device) {
+        true => staircase(LEAST_SHARED, most.min(MOST_SHARED), PART_GRAIN, stride(profile)),
+        false => staircase(LEAST_PART * units, most, PART_GRAIN * units, stride(profile)),
+    }
+}
+
+/// The grid's sizes nearest to half of each cache, all instances together; where the device tells of none, the
+/// least. Main memory is `memory`'s.
+fn quick(device: &DeviceInfo, grid: &[u64], shared: bool) -> Vec<u64> {
+    let instances = |instances: u32| if shared { 1 } else { u64::from(instances) };
+    let halves = device.caches.iter().map(|cache| cache.size_b.0 * instances(cache.instances) / 2);
     let mut sizes: Vec<u64> = halves.filter_map(|half| nearest(grid, half)).collect();
     sizes.dedup();
     if sizes.is_empty() { grid.iter().take(1).copied().collect() } else { sizes }

@@ -3,6 +3,7 @@
 use super::check::{for_each_block, within, wrong};
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand, places_work_groups,
+    units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
@@ -15,19 +16,29 @@ static META: Meta = Meta {
     id: "fma",
     question: "How many multiply-adds per second can this device do when nothing waits for memory?",
     formula: "2 x lanes x iterations / median time of a repeat: each lane does a chain of x = x a + b, which counts as \
-              2 FLOP (2 OP for integers) a step. Bytes: the final value of every lane.",
+              2 FLOP (2 OP for integers) a step. For i8 a step is x plus the dot product of x's and a's four signed \
+              bytes: 8 OP. Bytes: the final value of every lane.",
     caveats: &[
         "This is the ceiling of the plain vector units. Matrix units, where a device has them, are another ceiling: \
          see matmul.",
         "Integers have no fused multiply-add on most processors: a step is a multiplication and an addition.",
+        "i8 is one instruction where the device has packed dot products, and several where it has not: WebGPU does not \
+         say which. Two of the factor's bytes are zero, so that every chain can be checked exactly; the instruction \
+         multiplies all four.",
         "The ratio of all threads to one shows what the cores share: well under their number means siblings of one \
          core, a lower clock under load, or a noisy neighbour.",
         "A GPU places work itself and cannot be kept to some of its units: there, threads is the amount of work, 12288 \
-         lanes each, enough to fill the largest.",
+         lanes each: four for every unit of the device, or, where it does not tell its units, enough to fill the \
+         largest.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
-        Axis { name: "precision", about: "number format", words: &["f64", "f32", "f16", "i32"], range: WORDS_ONLY },
+        Axis {
+            name: "precision",
+            about: "number format",
+            words: &["f64", "f32", "f16", "bf16", "i32", "i8"],
+            range: WORDS_ONLY,
+        },
         Axis {
             name: "threads",
             about: "compute units used: 1 to all of the device's; on a GPU the amount of work, in 12288 lanes",
@@ -41,10 +52,15 @@ static META: Meta = Meta {
 const ITERATIONS: u32 = 4096;
 /// Steps of a chain of binary16, whose steps are all exact: see [`coefficients`].
 const ITERATIONS_F16: u32 = 2048;
+/// Steps of a round of bfloat16: see the kernel's contract.
+const ROUND_BF16: u32 = 256;
 /// Lanes per compute unit: a multiple of every vector width times every number of chains in use.
 const LANES: u64 = 12_288;
 /// Threads' worth of lanes for a GPU: 1.6 million, several for every place that the largest has.
 const GPU_THREADS: u64 = 128;
+/// Threads' worth of lanes for each unit of a GPU that tells how many it has: a launch of about a millisecond, against
+/// which its start is little.
+const THREADS_PER_UNIT: u64 = 4;
 /// The same for a renderer that runs on the cores of a CPU, which would take seconds over that many.
 const SOFTWARE_THREADS: u64 = 8;
 
@@ -55,13 +71,15 @@ impl Benchmark for Fma {
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let computes = |name: &str| device.features.iter().any(|feature| feature == name);
-        // Half precision is asked of devices that have it; the others would all say that they do not.
-        let words = META.axes[0].words.iter().filter(|word| **word != "f16" || computes("f16"));
+        // Formats that many lack are asked of devices that have them; the others would all say that they do not.
+        let words = META.axes[0].words.iter().filter(|word| !["f16", "bf16", "i8"].contains(word) || computes(word));
         let precisions = words.map(|word| AxisValue::from(*word)).collect();
         let mut threads = match (places_work_groups(device), device.kind) {
             (false, _) => vec![1, u64::from(device.compute_units)],
             (true, DeviceKind::Software) => vec![SOFTWARE_THREADS],
-            (true, _) => vec![GPU_THREADS],
+            (true, DeviceKind::Emulated) => vec![1],
+            // As much for each unit as for any other: a unit with more would be waited for.
+            (true, _) => vec![units_told(device).map_or(GPU_THREADS, |units| THREADS_PER_UNIT * units)],
         };
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();
@@ -70,8 +88,9 @@ impl Benchmark for Fma {
 
     fn work(&self, case: &Case) -> Work {
         let precision = precision_of(case);
-        let operations = FlopCount(2 * lanes_of(case) * u64::from(iterations_of(precision)));
-        let bytes_written_b = ByteCount(lanes_of(case) * precision.size());
+        let products = if precision == Precision::I8 { 4 } else { 1 };
+        let operations = FlopCount(2 * products * lanes_of(case) * u64::from(iterations_of(precision)));
+        let bytes_written_b = ByteCount(lanes_of(case) * lane_size(precision));
         Work { bytes_written_b, flop: [(precision, operations)].into(), ..Work::default() }
     }
 
@@ -86,6 +105,8 @@ impl Benchmark for Fma {
             Precision::F32 => 1,
             Precision::I32 => 2,
             Precision::F16 => 3,
+            Precision::I8 => 4,
+            Precision::Bf16 => 5,
             other => return Err(Stop::Skip(format!("fma has no form for {other}"))),
         };
         if !device.info().features.iter().any(|feature| feature == precision.name()) {
@@ -119,6 +140,8 @@ impl Benchmark for Fma {
         match precision_of(case) {
             Precision::I32 => check_integers(lanes, outputs),
             Precision::F16 => check_halves(lanes, outputs),
+            Precision::I8 => check_packed(lanes, outputs),
+            Precision::Bf16 => check_short(lanes, outputs),
             precision => check_floats(precision, lanes, outputs),
         }
     }
@@ -136,6 +159,16 @@ fn iterations_of(precision: Precision) -> u32 {
     if precision == Precision::F16 { ITERATIONS_F16 } else { ITERATIONS }
 }
 
+/// Bytes of a lane: four packed bytes are one.
+fn lane_size(precision: Precision) -> u64 {
+    if precision == Precision::I8 { 4 } else { precision.size() }
+}
+
+/// The factor of packed bytes: 0x53 and 0x15, whose chains go through hundreds of values before one returns. The upper
+/// two bytes are zero: see [`packed_chains`]. All are below 128, so that an instruction that takes one operand's bytes
+/// as unsigned serves as well.
+const PACKED_FACTOR: u32 = 0x1553;
+
 /// Factor and term of a step. In binary16 a chain that loses half its size over its steps would be lost in their
 /// rounding: it adds an eighth to multiples of an eighth instead, from -256 to 256 at most, where every one of
 /// them is a number of the format. In the other formats the factor is the `ITERATIONS`-th root of one half, so that a chain goes
@@ -147,7 +180,8 @@ fn coefficients(precision: Precision) -> (f64, f64) {
     match precision {
         Precision::F64 => (factor, term),
         Precision::I32 => (1_664_525.0, 1_013_904_223.0),
-        Precision::F16 => (1.0, 0.125),
+        Precision::F16 | Precision::Bf16 => (1.0, 0.125),
+        Precision::I8 => (f64::from(PACKED_FACTOR), 0.0),
         _ => (f64::from(factor as f32), f64::from(term as f32)),
     }
 }
@@ -182,13 +216,63 @@ fn check_integers(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, 
     Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
 }
 
+/// Where a chain of packed bytes has come to: the lower half of its value, and what was added to the whole.
+type Reached = (u16, u32);
+
+/// What `steps` steps do to a chain of packed bytes, by the lower half of its start. With a factor whose upper bytes are
+/// zero a step adds what that half alone decides, so chains of 2^16 starts stand for all; twice as many steps are the
+/// steps done twice.
+fn packed_chains(steps: u32) -> Vec<Reached> {
+    let signed = |byte: u32| i32::from(byte as u8 as i8);
+    let step = |low: u16| {
+        let low = u32::from(low);
+        let added = signed(low) * signed(PACKED_FACTOR) + signed(low >> 8) * signed(PACKED_FACTOR >> 8);
+        (low.wrapping_add(added.cast_unsigned()) as u16, added.cast_unsigned())
+    };
+    let then = |first: &[Reached], second: &[Reached]| -> Vec<Reached> {
+        let both = |(low, added): &Reached| {
+            let (end, more) = second[usize::from(*low)];
+            (end, added.wrapping_add(more))
+        };
+        first.iter().map(both).collect()
+    };
+    let mut done: Vec<Reached> = (0..=u16::MAX).map(|low| (low, 0)).collect();
+    let mut doubled: Vec<Reached> = (0..=u16::MAX).map(step).collect();
+    let mut left = steps;
+    while left > 0 {
+        if left & 1 == 1 {
+            done = then(&done, &doubled);
+        }
+        doubled = then(&doubled, &doubled);
+        left >>= 1;
+    }
+    done
+}
+
+/// Every chain of packed bytes ends exactly where its start leads.
+fn check_packed(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+    let chains = packed_chains(ITERATIONS);
+    for_each_block(outputs, 0, lanes, |start, block| {
+        for (lane, found) in (start..).zip(block) {
+            let first = scatter(lane);
+            let (_, added) = chains[usize::from(first as u16)];
+            let expected = first.wrapping_add(added);
+            if expected != *found {
+                return Err(wrong("out", lane, expected.cast_signed(), found.cast_signed()));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
+}
+
 /// Every chain of binary16 ends exactly `ITERATIONS_F16` eighths above its start.
 fn check_halves(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
     for_each_block(outputs, 0, lanes.div_ceil(2), |start, block| {
         let halves = block.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
         for (lane, bits) in (2 * start..lanes).zip(halves) {
             let eighths = i64::from(scatter(lane) % 2048) - 2048 + i64::from(ITERATIONS_F16);
-            let (expected, found) = (eighths as f64 / 8.0, half_of(bits));
+            let (expected, found) = (eighths as f64 / 8.0, half::f16::from_bits(bits).to_f64());
             if !(found == expected) {
                 return Err(wrong("out", lane, expected, found));
             }
@@ -198,16 +282,22 @@ fn check_halves(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, Ch
     Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
 }
 
-/// The value of a binary16 number's bits (IEEE 754, 3.6).
-fn half_of(bits: u16) -> f64 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
-    let size = match exponent {
-        0 => fraction * 2.0_f64.powi(-24),
-        0x1f if fraction == 0.0 => f64::INFINITY,
-        0x1f => f64::NAN,
-        _ => (1024.0 + fraction) * 2.0_f64.powi(exponent - 25),
-    };
-    if bits >> 15 == 1 { -size } else { size }
+/// Every chain of bfloat16 ends exactly as many eighths above its start as its rounds and the steps after them say: a
+/// round of 256 steps adds one.
+fn check_short(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+    let added = i64::from(ITERATIONS / ROUND_BF16 + ITERATIONS % ROUND_BF16);
+    for_each_block(outputs, 0, lanes.div_ceil(2), |start, block| {
+        let halves = block.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
+        for (lane, bits) in (2 * start..lanes).zip(halves) {
+            let eighths = i64::from(scatter(lane) % 128) - 256 + added;
+            let (expected, found) = (eighths as f64 / 8.0, half::bf16::from_bits(bits).to_f64());
+            if !(found == expected) {
+                return Err(wrong("out", lane, expected, found));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
 }
 
 /// Every chain's end is within the rounding of its steps of `a^n x + b (1 + a + … + a^(n-1))`.

@@ -3,9 +3,9 @@
 use super::check::{BLOCK, for_each_block, seed_of, wrong};
 use super::memory::{PARTS, border};
 use super::sizes::last_cache;
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand, places_work_groups};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
-use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Precision, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
 
 /// The row of this benchmark.
@@ -52,6 +52,10 @@ const ARITHMETIC_BOUND: u64 = 2048;
 const LEAST_LARGE: u64 = 128 << 20;
 /// Sizes are whole huge pages.
 const GRAIN: u64 = 2 << 20;
+/// On a GPU a repeat reads at least this, and whole multiples: with less there is not enough work for every unit.
+const LEAST_GPU: u64 = 64 << 20;
+/// On an emulated device, whose times mean nothing.
+const GRAIN_EMULATED: u64 = 16 << 10;
 /// Rotated buffers together are at least this many times the last cache …
 const COLD: u64 = 4;
 /// … but no more than this many buffers.
@@ -76,7 +80,12 @@ impl Benchmark for Intensity {
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         // A quarter of a small device's memory, if that is less.
         let quarter = device.memory_b.map_or(u64::MAX, |memory| memory.0 / 4 / GRAIN * GRAIN);
-        let large = (COLD * last_cache(device)).max(LEAST_LARGE).min(quarter.max(GRAIN));
+        let (large, least) = match (device.kind, places_work_groups(device)) {
+            (DeviceKind::Emulated, _) => (GRAIN_EMULATED, GRAIN_EMULATED),
+            (DeviceKind::Software, _) | (_, false) => (LEAST_LARGE, GRAIN),
+            (_, true) => (LEAST_LARGE, LEAST_GPU),
+        };
+        let large = (COLD * last_cache(device)).max(large).min(quarter.max(least));
         let mut fmas: Vec<u64> = match request.profile {
             Profile::Quick => QUICK.to_vec(),
             Profile::Standard => STANDARD.to_vec(),
@@ -89,7 +98,7 @@ impl Benchmark for Intensity {
         request.axes.remove("fmas");
         let point = |fmas: AxisValue| {
             let shrink = if let AxisValue::Count(fmas) = fmas { (fmas / LONG).max(1) } else { 1 };
-            let size = AxisValue::Count((large / shrink).next_multiple_of(GRAIN));
+            let size = AxisValue::Count((large / shrink).next_multiple_of(least));
             expand(META.id, &request, &[("fmas", vec![fmas]), ("size", vec![size])])
         };
         fmas.into_iter().flat_map(point).collect()

@@ -2,7 +2,7 @@
 
 use super::check::{read_words, seed_of, wrong};
 use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, expand, places_work_groups};
 use crate::device::{Arg, BufferId, Device, DeviceError, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Quantity, Work};
 use crate::units::{ByteCount, Ratio};
@@ -41,7 +41,7 @@ static META: Meta = Meta {
         },
         Axis {
             name: "chains",
-            about: "chains at once, one per compute unit: 1 to all of the device's",
+            about: "chains at once, one per compute unit: 1 to all of the device's; on a GPU one per work group",
             words: &[],
             range: THREADS,
         },
@@ -60,6 +60,8 @@ const STEPS_LEAST: u64 = 1 << 14;
 const STEPS_MOST: u64 = 65_535;
 /// Repeats that the cycle is cut into, unless they get too long.
 const SEGMENTS: u64 = 64;
+/// Chains at once on a GPU: on as many of its units as there are, or most of them.
+const GPU_CHAINS: u64 = 64;
 /// The least range.
 const LEAST: u64 = 16 << 10;
 /// The least range of the series over pages: fewer pages than this are in any translation table.
@@ -78,7 +80,7 @@ impl Benchmark for Latency {
         let most = PAST_THE_CACHE * last_cache(device);
         let lines = staircase(LEAST, most, LINE, stride(request.profile));
         let pages = staircase(LEAST_PAGES, most, PAGE, 2 * stride(request.profile));
-        let all = u64::from(device.compute_units.max(1));
+        let all = if places_work_groups(device) { GPU_CHAINS } else { u64::from(device.compute_units.max(1)) };
         let (lines, pages) = match request.profile {
             Profile::Quick => (quick(device, &lines), Vec::new()),
             _ => (lines, pages),
@@ -111,7 +113,7 @@ impl Benchmark for Latency {
 
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
         let (shape, all) = (Shape::of(case), u64::from(device.info().compute_units));
-        if shape.chains > all {
+        if shape.chains > all && !places_work_groups(device.info()) {
             return Err(Stop::Skip(format!("{} chains asked for, the device has {all} compute units", shape.chains)));
         }
         let order = shape.order();

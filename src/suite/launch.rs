@@ -19,15 +19,23 @@ static META: Meta = Meta {
         "after_each: the host waits for each launch before it makes the next, as an interactive caller would. On a \
          CPU the threads sleep in between, so the system's time to wake a thread is part of it; in a virtual machine \
          that may include waking the virtual processor.",
+        "submit=graph: up to 512 launches are made ready once and started as one; the time is of each launch in it.",
     ],
     quantity: Quantity::Duration,
     axes: &[
         Axis { name: "threads", about: "compute units started: 1 to all of the device's", words: &[], range: THREADS },
         Axis { name: "wait", about: "when the host waits", words: &WAITS, range: WORDS_ONLY },
+        Axis {
+            name: "submit",
+            about: "launch by launch (stream), or many made ready as one (graph), where the device has graphs",
+            words: &SUBMITS,
+            range: WORDS_ONLY,
+        },
     ],
 };
 
 const WAITS: [&str; 2] = ["after_all", "after_each"];
+const SUBMITS: [&str; 2] = ["stream", "graph"];
 
 /// Words from one thread's slot to the next.
 const SLOT: u64 = 16;
@@ -42,7 +50,15 @@ impl Benchmark for Launch {
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();
         let waits = WAITS.map(AxisValue::from).to_vec();
-        expand(META.id, request, &[("threads", threads), ("wait", waits)])
+        let mut axes = vec![("threads", threads), ("wait", waits)];
+        let has_graphs = device.features.iter().any(|feature| feature == "graph");
+        if has_graphs || request.axes.contains_key("submit") {
+            axes.push(("submit", SUBMITS.map(AxisValue::from).to_vec()));
+        }
+        let mut cases = expand(META.id, request, &axes);
+        // The host would wait for the graph, not for each of its launches.
+        cases.retain(|case| (case.word("wait"), case.word("submit")) != (Some("after_each"), Some("graph")));
+        cases
     }
 
     fn work(&self, _case: &Case) -> Work {
@@ -58,6 +74,10 @@ impl Benchmark for Launch {
         if threads > units {
             return Err(Stop::Skip(format!("{threads} threads asked for, the device has {units} compute units")));
         }
+        let submit = if case.word("submit") == Some("graph") { Submit::Graph } else { Submit::Stream };
+        if submit == Submit::Graph && !device.info().features.iter().any(|feature| feature == "graph") {
+            return Err(Stop::Skip("the device has no graphs".to_owned()));
+        }
         let output = device.alloc(self.footprint(device.info(), case), Place::Device)?;
         device.fill(output, Pattern::Poison)?;
         let args = vec![Arg::Buffer(Slot(0)), Arg::U64(threads), Arg::U32(token_of(case))];
@@ -65,7 +85,7 @@ impl Benchmark for Launch {
         if let Step::Launch { grid, .. } = &mut step {
             grid[0] = threads as u32;
         }
-        Ok(Program { steps: vec![step], bindings: vec![vec![output]], outputs: vec![output], submit: Submit::Stream })
+        Ok(Program { steps: vec![step], bindings: vec![vec![output]], outputs: vec![output], submit })
     }
 
     fn wait(&self, case: &Case) -> Wait {

@@ -2,7 +2,7 @@
 
 use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
 use super::sizes::last_cache;
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand, units_told};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -138,11 +138,19 @@ fn multiple(device: &DeviceInfo, factor: u64) -> u64 {
     (last_cache(device) * factor).next_multiple_of(GRAIN)
 }
 
+/// The least working set of headlines on a GPU that tells its units: those are fast.
+const LEAST_TOLD: u64 = 1 << 30;
+
 /// The working set of headlines: eight last caches or more.
 fn large(device: &DeviceInfo) -> u64 {
     // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
     match device.kind {
-        DeviceKind::Software => multiple(device, 4),
+        DeviceKind::Software | DeviceKind::Emulated => multiple(device, 4),
+        // The start of a launch is not little against 400 MB at 3 TB/s.
+        _ if units_told(device).is_some() => {
+            let quarter = device.memory_b.map_or(u64::MAX, |memory| memory.0 / 4 / GRAIN * GRAIN);
+            multiple(device, 8).max(LEAST_TOLD).min(quarter)
+        }
         _ => multiple(device, 8).max(LEAST_LARGE),
     }
 }

@@ -19,7 +19,7 @@ mod transfer;
 use std::collections::BTreeMap;
 
 use crate::device::{Device, DeviceError, Program, Wait};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, MatmulShape, Quantity, Work};
+use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Quantity, Work};
 use crate::units::ByteCount;
 
 /// Every benchmark, in the order they run. To add one: its file, its kernels, and a row here.
@@ -91,7 +91,7 @@ pub struct Axis {
 }
 
 /// Precisions of matrix products.
-const PRECISIONS: [&str; 2] = ["f64", "f32"];
+const PRECISIONS: [&str; 4] = ["f64", "f32", "f16", "bf16"];
 
 /// The range of an axis of words.
 pub const WORDS_ONLY: [u64; 2] = [0, 0];
@@ -106,6 +106,13 @@ pub const THREADS: [u64; 2] = [1, 1 << 16];
 /// some of them. Such devices say so among their features.
 fn places_work_groups(device: &DeviceInfo) -> bool {
     device.features.iter().any(|feature| feature == "workgroups")
+}
+
+/// The units of a device that spreads its work itself; `None` where it does not tell them, spreads none, or
+/// is emulated, where few are enough.
+fn units_told(device: &DeviceInfo) -> Option<u64> {
+    let told = places_work_groups(device) && device.compute_units > 1 && device.kind != DeviceKind::Emulated;
+    told.then_some(device.compute_units.into())
 }
 
 /// What a benchmark is.

@@ -3,7 +3,7 @@
 
 use super::Profile;
 use crate::device::Pattern;
-use crate::record::DeviceInfo;
+use crate::record::{DeviceInfo, DeviceKind};
 
 /// Sizes of the finest grid in each doubling.
 const PER_OCTAVE: f64 = 3.0;
@@ -36,8 +36,14 @@ pub(super) fn nearest(sizes: &[u64], wanted: u64) -> Option<u64> {
     sizes.iter().copied().min_by(|a, b| apart(a).total_cmp(&apart(b)))
 }
 
+/// Taken for the last cache of an emulated device: its times mean nothing, so nothing need be large.
+const EMULATED_CACHE: u64 = 32 << 10;
+
 /// Bytes of the device's last cache, all instances together.
 pub(super) fn last_cache(device: &DeviceInfo) -> u64 {
+    if device.kind == DeviceKind::Emulated {
+        return EMULATED_CACHE;
+    }
     device.last_cache().map_or(UNKNOWN_CACHE, |cache| cache.0)
 }
 

@@ -114,9 +114,10 @@ fn patterns_agree_with_the_host(device: &mut dyn Device) {
     let mut patterns = vec![Pattern::Zeros, Pattern::Poison];
     for seed in [0, 7, u64::MAX / 3] {
         patterns.push(Pattern::Words { seed });
-        patterns.extend([Precision::F64, Precision::F32].iter().filter_map(|form| Pattern::uniform(*form, seed)));
-        let all = [Precision::F64, Precision::F32, Precision::I32];
-        patterns.extend(all.iter().filter_map(|form| Pattern::integers(*form, seed)));
+        let numbers = [Precision::F64, Precision::F32, Precision::F16, Precision::Bf16];
+        patterns.extend(numbers.map(|form| Pattern::uniform(form, seed).unwrap()));
+        patterns.extend(numbers.map(|form| Pattern::integers(form, seed).unwrap()));
+        patterns.push(Pattern::integers(Precision::I32, seed).unwrap());
     }
     for pattern in patterns {
         for count in [2_usize, 62, 1026, 40_006] {

@@ -1,10 +1,9 @@
 //! The CPU backend: the conformance list, and every variant of every kernel.
 
 use rooflint::device::{
-    self, Arg, Detail, Device, DeviceError, MatmulDesc, Pattern, Place, Probe, Program, Provider, Slot, Step, Submit,
-    Wait, Window,
+    self, Arg, Detail, Device, DeviceError, Pattern, Place, Probe, Program, Slot, Step, Submit, Wait, Window,
 };
-use rooflint::record::{DeviceKind, Precision};
+use rooflint::record::DeviceKind;
 use rooflint::units::{ByteCount, Seconds};
 
 use crate::conformance::{self, once, words};
@@ -142,88 +141,42 @@ fn fma_fills_any_number_of_lanes_and_no_more() {
     }
 }
 
-/// The matrix product in binary64, b stored either way.
-fn reference(desc: &MatmulDesc, a: &[f32], b: &[f32]) -> Vec<f64> {
-    let (m, n, k) = (desc.m as usize, desc.n as usize, desc.k as usize);
-    let b_at = |row: usize, column: usize| if desc.b_transposed { b[column * k + row] } else { b[row * n + column] };
-    let element = |row: usize, column: usize| -> f64 {
-        (0..k).map(|index| f64::from(a[row * k + index]) * f64::from(b_at(index, column))).sum()
-    };
-    (0..m * n).map(|index| element(index / n, index % n)).collect()
+/// A step of `fma` on packed bytes, byte by byte. All four bytes of the factor take part, unlike the benchmark's.
+pub fn packed_step(x: u32, factor: u32) -> u32 {
+    let products = (0..4).map(|byte| {
+        let signed = |word: u32| i32::from((word >> (8 * byte)) as u8 as i8);
+        (signed(x) * signed(factor)).cast_unsigned()
+    });
+    products.fold(x, u32::wrapping_add)
 }
 
 #[test]
-fn matrices_are_multiplied_whichever_way_b_is_stored() {
+fn fma_of_packed_bytes_is_the_sum_of_four_products() {
     let mut cpu = open();
-    for [m, n, k] in [[1, 1, 1], [1, 9, 5], [9, 1, 5], [2, 2, 64], [17, 33, 19], [40, 24, 32], [65, 130, 7]] {
-        for b_transposed in [false, true] {
-            let desc = MatmulDesc {
-                m,
-                n,
-                k,
-                a: Precision::F32,
-                b: Precision::F32,
-                c: Precision::F32,
-                accumulate: Precision::F32,
-                b_transposed,
-                provider: Provider::Vendor,
-            };
-            let mark = cpu.mark();
-            let [pattern_a, pattern_b] = [1, 2].map(|seed| Pattern::uniform(Precision::F32, seed).unwrap());
-            let row = [m * k, k * n, m * n].map(|elements| cpu.alloc(ByteCount(elements * 4), Place::Device).unwrap());
-            cpu.fill(row[0], pattern_a).unwrap();
-            cpu.fill(row[1], pattern_b).unwrap();
-            let [a, b] = [(pattern_a, m * k), (pattern_b, k * n)]
-                .map(|(pattern, count)| (0..count).map(|index| pattern.f32_at(index)).collect::<Vec<_>>());
-            let expected = reference(&desc, &a, &b);
-            let step = Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) };
-            for option in cpu.options(&step).unwrap() {
-                cpu.fill(row[2], Pattern::Poison).unwrap();
-                let name = option.variant().to_owned();
-                let program = Program {
-                    steps: vec![option],
-                    bindings: vec![row.to_vec()],
-                    outputs: vec![row[2]],
-                    submit: Submit::Stream,
-                };
-                let recorded = cpu.record(&program).unwrap();
-                cpu.fill(row[2], Pattern::Poison).unwrap();
-                cpu.run(recorded, &once(1)).unwrap();
-                for (index, (found, expected)) in
-                    words(cpu.as_mut(), row[2], (m * n) as usize).into_iter().zip(&expected).enumerate()
-                {
-                    let error = (f64::from(f32::from_bits(found)) - expected).abs();
-                    assert!(error <= 1e-5, "{desc:?} {name} at {index}: {error}");
-                }
-            }
-            cpu.release(mark).unwrap();
+    let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
+    const FACTOR: u32 = 0x7f03_4d21;
+    let args = |factor: u32| {
+        let factor = Arg::F64(f64::from(factor.cast_signed()));
+        vec![Arg::Buffer(Slot(0)), Arg::U32(4), Arg::U64(1000), Arg::U64(37), factor, Arg::F64(0.0)]
+    };
+    let options = cpu.options(&Step::launch("fma", args(FACTOR))).unwrap();
+    assert!(!options.is_empty());
+    for option in options {
+        cpu.fill(out, Pattern::Poison).unwrap();
+        let name = option.variant().to_owned();
+        let (steps, bindings) = (vec![option], vec![vec![out]]);
+        cpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
+        let found = words(cpu.as_mut(), out, 1024);
+        for lane in 0..1000_u32 {
+            let expected = (0..37).fold(lane.wrapping_mul(0x9e37_79b1), |x, _| packed_step(x, FACTOR));
+            assert_eq!(found[lane as usize], expected, "{name}: lane {lane}");
         }
+        assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "{name} wrote past its lanes");
     }
-}
-
-#[test]
-fn an_operand_too_small_for_its_matrix_is_refused() {
-    let mut cpu = open();
-    let small = cpu.alloc(ByteCount(60), Place::Device).unwrap();
-    let large = cpu.alloc(ByteCount(64), Place::Device).unwrap();
-    let desc = MatmulDesc {
-        m: 4,
-        n: 4,
-        k: 4,
-        a: Precision::F32,
-        b: Precision::F32,
-        c: Precision::F32,
-        accumulate: Precision::F32,
-        b_transposed: false,
-        provider: Provider::Vendor,
-    };
-    for short in 0..3 {
-        let mut row = vec![large; 3];
-        row[short] = small;
-        let steps = vec![Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) }];
-        let program = Program { steps, bindings: vec![row], outputs: Vec::new(), submit: Submit::Stream };
-        assert!(matches!(cpu.record(&program), Err(DeviceError::Call { .. })), "operand {short}");
-    }
+    // Instructions read one operand's bytes as unsigned: a factor for which that matters is refused.
+    let steps = vec![Step::launch("fma", args(0x8000_0001))];
+    let program = Program { steps, bindings: vec![vec![out]], outputs: vec![out], submit: Submit::Stream };
+    assert!(matches!(cpu.record(&program), Err(DeviceError::Call { .. })));
 }
 
 #[test]

@@ -26,6 +26,10 @@ mod cost_serving;
 mod cost_training;
 /// The CPU backend.
 mod cpu;
+/// The CPU backend's matrix products.
+mod cpu_matmul;
+/// The CUDA backend, on a GPU or on the emulator.
+mod cuda;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.
@@ -36,6 +40,8 @@ mod figures;
 mod fit;
 /// Datasheets: consistency with their clocks, identification, prices.
 mod hardware;
+/// Whether a card is in order.
+mod health;
 /// Models: parameter counts, counts of a step, layouts, files.
 mod llm;
 /// Plots: legible labels, colours that follow the theme, images with something on them.

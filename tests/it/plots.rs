@@ -95,7 +95,7 @@ fn labels_of_the_other_plots_are_whole_and_apart() {
     let mut run = realistic();
     let long = "a word too long for the margin that is left for it ".repeat(4);
     run.records[0].case.axes.insert("kernel".to_owned(), long.as_str().into());
-    for name in ["matmul", "samples"] {
+    for name in ["matmul", "heat", "samples"] {
         assert_legible(name, &svg(&run, name));
     }
 }
@@ -145,7 +145,7 @@ fn pages_get_variables_and_files_get_colours() {
 fn images_show_something() {
     let files = render(&[realistic()]).unwrap();
     let images: Vec<_> = files.iter().filter(|file| file.path.ends_with(".png")).collect();
-    assert_eq!(images.len(), 3);
+    assert_eq!(images.len(), 4);
     for image in images {
         let pixels = Pixmap::decode_png(&image.bytes).unwrap();
         let vector = files.iter().find(|file| file.path == image.path.replace(".png", ".svg")).unwrap();
@@ -171,7 +171,7 @@ fn hostile_names_leave_the_drawing_whole() {
     for record in &mut run.records {
         record.case.axes.insert("provider".to_owned(), name.into());
     }
-    for plot in ["roofline", "matmul", "samples"] {
+    for plot in ["roofline", "matmul", "heat", "samples"] {
         let svg = svg(&run, plot);
         let document = Document::parse(&svg).unwrap();
         assert!(!document.descendants().any(|node| node.has_tag_name("script")), "{plot}");
@@ -212,5 +212,62 @@ fn a_staircase_names_its_caches_and_what_they_give() {
     let texts: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
     for wanted in ["L1", "L2", "L3", "memory", "130 GB/s", "1 MiB", "Working set", "private, 2 threads"] {
         assert!(texts.iter().any(|text| text.replace(".0 G", " G") == wanted), "{wanted} in {texts:?}");
+    }
+}
+
+#[test]
+fn a_grid_shows_each_product_by_its_share_of_the_best_of_its_precision() {
+    let mut records = Vec::new();
+    for (m, rates) in [(1, [4e9, 8e9, 9e9]), (8, [30e9, 60e9, 70e9]), (512, [80e9, 150e9, 76e9])] {
+        for (precision, rate) in [Precision::F32, Precision::Bf16, Precision::F16].into_iter().zip(rates) {
+            records.push(matmul(precision, [m, 4096, 4096], rate));
+        }
+    }
+    records.push(matmul(Precision::F32, [2048; 3], 81e9));
+    let run = run(vec![device(DeviceKind::Hardware, "Chip")], records);
+    let drawn = svg(&run, "heat");
+    assert_legible("heat", &drawn);
+    let document = Document::parse(&drawn).unwrap();
+    let cells: Vec<_> = document.descendants().filter(|node| node.attribute("class") == Some("cell")).collect();
+    assert_eq!(cells.len(), 10);
+    let opacity = |key: &str| -> f64 {
+        let cell = cells.iter().find(|cell| {
+            cell.children().any(|child| child.has_tag_name("title") && child.text().unwrap().starts_with(key))
+        });
+        let area = cell.unwrap().children().find(|child| child.has_tag_name("rect")).unwrap();
+        area.attribute("opacity").unwrap().parse().unwrap()
+    };
+    let [least, middle, most] =
+        ["m=1 ", "m=8 ", "m=512 "].map(|m| opacity(&format!("matmul k=4096 {m}n=4096 precision=bf16: ")));
+    assert!(least < middle && middle < most, "{least} {middle} {most}");
+    // Each precision has its own best.
+    let best = |m: &str, precision: &str| opacity(&format!("matmul k=4096 m={m} n=4096 precision={precision}: "));
+    assert!((best("512", "f16") - most).abs() < 1e-9 && best("512", "f32") < most);
+    let (texts, ..) = texts(&drawn);
+    for wanted in ["512 × 4096 × 4096", "2048 × 2048 × 2048", "bf16", "–"] {
+        assert!(texts.iter().any(|(text, _)| text == wanted), "{wanted} in {texts:?}");
+    }
+    let bests = texts.iter().filter(|(text, _)| text.ends_with(", 100 %")).count();
+    assert_eq!(bests, 3, "one of each precision: {texts:?}");
+    // What colours say is in a table too.
+    let view = View::of(std::slice::from_ref(&run));
+    let plot = view.devices[0].plots.iter().find(|plot| plot.name == "heat").unwrap();
+    let table = plot.table().unwrap();
+    assert_eq!((table.columns.len(), table.rows.len()), (4, 4));
+    let files = render(std::slice::from_ref(&run)).unwrap();
+    let page = files.iter().find(|file| file.path == "report.html").unwrap();
+    let page = std::str::from_utf8(&page.bytes).unwrap();
+    assert!(page.contains("aria-label=\"Throughput by shape and precision") && page.contains("GFLOP/s, 40 %"));
+}
+
+#[test]
+fn products_of_one_precision_or_shape_have_no_grid() {
+    for records in [
+        (1..5).map(|m| matmul(Precision::F32, [m, 64, 64], 1e9)).collect::<Vec<_>>(),
+        [Precision::F32, Precision::F64].map(|precision| matmul(precision, [64; 3], 1e9)).to_vec(),
+    ] {
+        let run = run(vec![device(DeviceKind::Hardware, "Chip")], records);
+        let view = View::of(std::slice::from_ref(&run));
+        assert!(view.devices[0].plots.iter().all(|plot| plot.name != "heat"));
     }
 }

@@ -75,6 +75,7 @@ pub fn output_bytes(case: &Case) -> usize {
     match case.benchmark.as_str() {
         "launch" => case.count("threads").unwrap() as usize * 64,
         "latency" => case.count("chains").unwrap() as usize * 64 - 56,
+        "transfer" => case.count("size").unwrap() as usize / 4 * 4,
         _ => find(&case.benchmark).work(case).bytes_written_b.0 as usize,
     }
 }
@@ -125,15 +126,17 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
         cases.extend(words.map(|words| memory(kernel, words * 4)));
         cases.push(memory(kernel, 1 << 20));
     }
-    for precision in ["f64", "f32", "i32"] {
+    for precision in ["f64", "f32", "i32", "i8"] {
         cases.extend([fma(precision, 1), fma(precision, all)]);
     }
     let shapes =
         [[1, 1, 1], [1, 5, 3], [3, 1, 7], [1, 100, 50], [100, 1, 50], [17, 19, 23], [64, 48, 80], [33, 257, 65]];
-    for precision in ["f64", "f32"] {
+    for precision in ["f64", "f32", "f16", "bf16"] {
         cases.extend(shapes.map(|shape| matmul(shape, precision)));
+        cases.extend(["random", "integers", "zeros"].map(|data| matmul_of([17, 19, 23], precision, data)));
     }
-    cases.extend(["random", "integers", "zeros"].map(|data| matmul_of([17, 19, 23], "f32", data)));
+    // More than one segment of signed sums, and one of other length.
+    cases.extend(["f16", "bf16"].map(|precision| matmul([3, 300, 400], precision)));
     cases.extend(["after_all", "after_each"].map(|wait| launch(all, wait)));
     for words in [16, 17, 100, 255, 256, 1000, 4099, 70_001] {
         cases.extend([1, all].map(|threads| cache(words * 4, "private", threads)));
@@ -167,21 +170,25 @@ pub fn every_way_is_right(device: &mut dyn Device, cases: &[Case]) {
 #[test]
 fn a_check_of_rotated_weights_accepts_every_copy() {
     let mut cpu = open();
-    let case = matmul([8, 40, 24], "f32");
-    for repeats in 1..=4 {
-        let mark = cpu.mark();
-        let (mut outputs, _) = outputs_of(cpu.as_mut(), &case, 0, repeats);
-        find("matmul").check(&case, &mut outputs).unwrap();
-        cpu.release(mark).unwrap();
+    for case in ["f32", "f16", "bf16"].map(|precision| matmul([8, 40, 24], precision)) {
+        for repeats in 1..=4 {
+            let mark = cpu.mark();
+            let (mut outputs, _) = outputs_of(cpu.as_mut(), &case, 0, repeats);
+            find("matmul").check(&case, &mut outputs).unwrap();
+            cpu.release(mark).unwrap();
+        }
     }
 }
 
 /// One case of each check there is, small enough to spoil every element.
 fn sabotaged_cases() -> Vec<Case> {
     let mut cases: Vec<_> = ["read", "write", "copy", "triad"].map(|kernel| memory(kernel, 4 * 4099)).to_vec();
-    cases.extend(["f64", "f32", "i32"].map(|precision| fma(precision, 1)));
+    cases.extend(["f64", "f32", "i32", "i8"].map(|precision| fma(precision, 1)));
+    // An even number of 16-bit elements: poison and zero are whole words.
     cases.extend(["f64", "f32"].map(|precision| matmul([9, 13, 21], precision)));
+    cases.extend(["f16", "bf16"].map(|precision| matmul([6, 13, 21], precision)));
     cases.push(matmul_of([9, 13, 21], "f32", "integers"));
+    cases.push(matmul_of([6, 13, 21], "f16", "integers"));
     cases.push(launch(1, "after_all"));
     cases.extend([cache(4 * 4099, "private", 1), cache(4 * 4099, "shared", 1)]);
     cases.extend([latency(16 << 10, 64, 1), latency(1 << 20, 4096, 1)]);
@@ -193,6 +200,8 @@ fn sabotaged_cases() -> Vec<Case> {
 /// The format of a case's output.
 fn format_of(case: &Case) -> Precision {
     match (case.benchmark.as_str(), case.word("kernel"), case.word("precision")) {
+        // Four packed bytes are one lane.
+        ("fma", _, Some("i8")) => Precision::I32,
         (_, _, Some(word)) => word.parse().unwrap(),
         (_, Some("triad"), _) => Precision::F32,
         _ => Precision::I32,
@@ -206,6 +215,7 @@ fn stride(case: &Case) -> usize {
 
 /// Changes an element by far less than its size, and by more than rounding does.
 fn nudge(case: &Case, bytes: &mut [u8]) {
+    let whole = if case.word("data") == Some("integers") { 1.0 } else { 0.0 };
     match format_of(case) {
         Precision::F64 => {
             let number = f64::from_le_bytes(bytes[..8].try_into().unwrap()) + 1e-8;
@@ -214,6 +224,15 @@ fn nudge(case: &Case, bytes: &mut [u8]) {
         Precision::F32 => {
             let number = f32::from_le_bytes(bytes[..4].try_into().unwrap()) + 2e-3;
             bytes[..4].copy_from_slice(&number.to_le_bytes());
+        }
+        // Beyond the rounding of thirteen elements, which their signed sum allows.
+        Precision::F16 => {
+            let number = half::f16::from_le_bytes(bytes[..2].try_into().unwrap()).to_f32() * 1.01 + 0.1 + whole;
+            bytes[..2].copy_from_slice(&half::f16::from_f32(number).to_le_bytes());
+        }
+        Precision::Bf16 => {
+            let number = half::bf16::from_le_bytes(bytes[..2].try_into().unwrap()).to_f32() * 1.01 + 0.3 + whole;
+            bytes[..2].copy_from_slice(&half::bf16::from_f32(number).to_le_bytes());
         }
         _ => bytes[0] ^= 1,
     }
@@ -257,7 +276,12 @@ fn checks_reject_nan_zero_poison_and_stale_outputs() {
         let size = format_of(&case).size() as usize;
         for at in [0, right.0[0].len() / stride(&case) / 2, right.0[0].len() / stride(&case) - 1] {
             let mut spoiled = right.clone();
-            let nan = if size == 8 { f64::NAN.to_le_bytes().to_vec() } else { f32::NAN.to_le_bytes().to_vec() };
+            let nan = match size {
+                8 => f64::NAN.to_le_bytes().to_vec(),
+                // A NaN in either 16-bit format.
+                2 => 0x7fc0_u16.to_le_bytes().to_vec(),
+                _ => f32::NAN.to_le_bytes().to_vec(),
+            };
             spoiled.0[0][at * stride(&case)..][..size].copy_from_slice(&nan);
             assert_wrong(&case, &spoiled, "NaN");
         }
@@ -280,7 +304,7 @@ fn checks_do_not_pass_a_truncated_output() {
 #[test]
 fn fma_notices_missing_iterations() {
     let mut cpu = open();
-    for precision in ["f64", "f32", "i32"] {
+    for precision in ["f64", "f32", "i32", "i8"] {
         let case = fma(precision, 1);
         let mut program: Program = find("fma").prepare(&case, cpu.as_mut()).unwrap();
         if let Step::Launch { args, .. } = &mut program.steps[0] {
@@ -316,6 +340,11 @@ fn work_is_what_a_hand_count_gives() {
     let two = Work { flop: [(Precision::F64, FlopCount(2 * 12_288 * 4096 * 2))].into(), ..bytes(0, 2 * 12_288 * 8) };
     assert_eq!(work(&fma("f64", 2)), two);
     assert_eq!(work(&fma("i32", 1)).flop[&Precision::I32], FlopCount(100_663_296));
+    // Four products and four sums a step, in a word a lane.
+    let packed = Work { flop: [(Precision::I8, FlopCount(8 * 12_288 * 4096))].into(), ..bytes(0, 12_288 * 4) };
+    assert_eq!(work(&fma("i8", 1)), packed);
+    let narrow = Work { flop: [(Precision::Bf16, FlopCount(60))].into(), ..bytes(50, 12) };
+    assert_eq!(work(&matmul([2, 3, 5], "bf16")), narrow);
     // 2*3*5 products and as many sums; 2*5 + 5*3 numbers in, 2*3 out.
     let small = Work { flop: [(Precision::F32, FlopCount(60))].into(), ..bytes(100, 24) };
     assert_eq!(work(&matmul([2, 3, 5], "f32")), small);
@@ -481,7 +510,7 @@ fn memory_sizes_follow_the_last_cache() {
 fn what_the_device_cannot_do_is_skipped_and_named() {
     let mut cpu = open();
     let too_many = u64::from(cpu.info().compute_units) + 1;
-    for case in [fma("f32", too_many), launch(too_many, "after_all"), matmul([2, 2, 2], "f16"), fma("bf16", 1)] {
+    for case in [fma("f32", too_many), launch(too_many, "after_all"), matmul([2, 2, 2], "fp8_e4m3"), fma("bf16", 1)] {
         match find(&case.benchmark).prepare(&case, cpu.as_mut()) {
             Err(Stop::Skip(reason)) => assert!(!reason.is_empty()),
             other => panic!("{}: {other:?}", case.key()),

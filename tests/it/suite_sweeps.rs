@@ -1,7 +1,7 @@
 //! The benchmarks that sweep: what their cases are, that work left out is noticed, and the user's own shapes.
 
 use rooflint::device::{self, Arg, BufferId, Device, Step};
-use rooflint::record::Case;
+use rooflint::record::{Case, DeviceInfo, DeviceKind};
 use rooflint::suite::{self, Profile, Request, Stop};
 
 use crate::conformance::{once, words};
@@ -136,7 +136,7 @@ fn junk_among_shapes_is_named_with_its_line() {
         ("1,2,1048577", 1, "to 1048576"),
         ("1,2,99999999999999999999999", 1, "'9999"),
         ("1,2,3,f99", 1, "'f99'"),
-        ("1,2,3,i8", 1, "known: f64, f32"),
+        ("1,2,3,i8", 1, "known: f64, f32, f16, bf16"),
         ("1 2 3", 1, "has 1"),
         ("1,2,3\nm,n,k", 2, "'m'"),
         ("\u{1b}[31m,2,3", 1, "'?[31m'"),
@@ -188,4 +188,27 @@ fn a_cpu_has_nothing_to_transfer() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A CPU multiplies bf16, a GPU f16; the other format is left to the full profile, and a renderer gets a taste.
+#[test]
+fn the_16_bit_format_that_suits_the_device_is_in_every_profile() {
+    let cpu = open().info().clone();
+    let mut gpu = cpu.clone();
+    gpu.features.push("workgroups".to_owned());
+    let software = DeviceInfo { kind: DeviceKind::Software, ..gpu.clone() };
+    let of = |info: &DeviceInfo, profile: Profile, precision: &str| {
+        let cases = find("matmul").cases(info, &request(profile, &[]));
+        cases.iter().filter(|case| case.word("precision") == Some(precision)).count()
+    };
+    for (info, first, second) in [(&cpu, "bf16", "f16"), (&gpu, "f16", "bf16")] {
+        assert_eq!((of(info, Profile::Quick, first), of(info, Profile::Quick, second)), (1, 0));
+        assert!(of(info, Profile::Standard, first) >= 10 && of(info, Profile::Standard, second) == 0);
+        assert_eq!(of(info, Profile::Full, first), of(info, Profile::Full, "f32"));
+        assert_eq!(of(info, Profile::Full, second), of(info, Profile::Full, "f32"));
+    }
+    assert_eq!((of(&software, Profile::Quick, "f16"), of(&software, Profile::Standard, "f16")), (0, 2));
+    // A precision that the user asks for is the only one.
+    let asked = find("matmul").cases(&cpu, &request(Profile::Quick, &[("precision", vec!["f16".into()])]));
+    assert!(asked.iter().all(|case| case.word("precision") == Some("f16")) && asked.len() == 4, "{asked:?}");
 }

@@ -128,7 +128,9 @@ pub fn kernel(source: &ptx::Source, function: &Function, variables: &HashMap<Str
     decoder.items(body).map_err(|why| format!("kernel '{}', line {}: {why}", function.name, decoder.at.1))?;
     decoder.emit(None, Box::new(|_| Ok(Flow::Exit)));
     decoder.check_labels()?;
-    let register_estimate = crate::registers::estimate(function);
+    // A compiler keeps to what lets a whole block of the largest size run.
+    let most = function.max_threads.map_or(255, |(threads, _)| (65_536 / threads.max(1)).min(255));
+    let register_estimate = crate::registers::estimate(function).min(most);
     Ok(Kernel {
         name: function.name.clone(),
         code: decoder.code,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::kernels::{self, Run, Value};
-use super::matmul::{Plan, Product};
+use super::matmul::{self, Product};
 use super::memory::{Buffer, Span};
 use super::pool::Place;
 use crate::device::{Arg, BufferId, DeviceError, Program, Slot, Step};
@@ -103,11 +103,8 @@ pub(super) fn options(step: &Step, workers: usize) -> Vec<Step> {
             variants.map(launch).collect()
         }
         Step::Matmul { desc, a, b, c, .. } => {
-            if Product::supported(desc).is_err() {
-                return Vec::new();
-            }
-            let plans = Plan::suitable(desc, workers).into_iter();
-            plans.map(|(_, plan)| Step::Matmul { desc: *desc, plan: plan.to_owned(), a: *a, b: *b, c: *c }).collect()
+            let plans = matmul::plans(desc, workers).into_iter();
+            plans.map(|plan| Step::Matmul { desc: *desc, plan, a: *a, b: *b, c: *c }).collect()
         }
         Step::Copy { .. } => vec![step.clone()],
         Step::GroupedMatmul { .. } => Vec::new(),
@@ -130,11 +127,8 @@ impl Row<'_> {
         match step {
             Step::Launch { kernel, variant, args, .. } => self.bind_launch(kernel, variant, args),
             Step::Matmul { desc, plan, a, b, c } => {
-                Product::supported(desc).map_err(DeviceError::Unsupported)?;
-                let plan = Plan::named(plan, desc, team)
-                    .ok_or_else(|| DeviceError::Unsupported(format!("no plan '{plan}' for this matrix product")))?;
                 let operands = [self.span(*a)?, self.span(*b)?, self.span(*c)?];
-                Product::new(*desc, plan, operands).map(Bound::Matmul).map_err(invalid)
+                Product::new(desc, plan, operands, team).map(Bound::Matmul)
             }
             Step::GroupedMatmul { .. } => {
                 Err(DeviceError::Unsupported("the CPU has no grouped matrix product".to_owned()))

@@ -210,17 +210,15 @@ fn name() -> String {
 /// The instruction sets that the kernels know, by the names the field uses.
 #[cfg(target_arch = "x86_64")]
 fn instruction_sets() -> Vec<&'static str> {
-    let mut sets = Vec::new();
-    if is_x86_feature_detected!("avx2") {
-        sets.push("avx2");
-    }
-    if is_x86_feature_detected!("fma") {
-        sets.push("fma");
-    }
-    if is_x86_feature_detected!("avx512f") {
-        sets.push("avx512f");
-    }
-    sets
+    let known = [
+        (is_x86_feature_detected!("avx2"), "avx2"),
+        (is_x86_feature_detected!("fma"), "fma"),
+        (is_x86_feature_detected!("f16c"), "f16c"),
+        (is_x86_feature_detected!("avx512f"), "avx512f"),
+        (is_x86_feature_detected!("avx512bf16"), "avx512_bf16"),
+        (is_x86_feature_detected!("avx512vnni"), "avx512_vnni"),
+    ];
+    known.into_iter().filter(|(present, _)| *present).map(|(_, name)| name).collect()
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -229,12 +227,12 @@ fn instruction_sets() -> Vec<&'static str> {
 }
 
 fn architecture() -> String {
-    let widest = instruction_sets().into_iter().rfind(|set| *set != "fma");
+    let widest = instruction_sets().into_iter().rfind(|set| ["avx2", "avx512f"].contains(set));
     widest.map_or_else(|| std::env::consts::ARCH.to_owned(), |set| format!("{}+{set}", std::env::consts::ARCH))
 }
 
 fn features() -> Vec<String> {
-    let mut features: Vec<String> = ["f32", "f64", "i32"].map(str::to_owned).to_vec();
+    let mut features: Vec<String> = ["f32", "f64", "i32", "i8"].map(str::to_owned).to_vec();
     features.extend(instruction_sets().into_iter().map(str::to_owned));
     features.sort();
     features

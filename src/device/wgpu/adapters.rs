@@ -17,9 +17,9 @@ const FEATURES: [(wgpu::Features, &str); 4] = [
     (wgpu::Features::TIMESTAMP_QUERY, "timestamp_query"),
 ];
 
-/// What every adapter has. `workgroups` says that a launch is cut into work groups which the device spreads
+/// What every adapter has; packed dot products (`i8`) in one instruction or in several. `workgroups` says that a launch is cut into work groups which the device spreads
 /// over all its units.
-const ALWAYS: [&str; 3] = ["f32", "i32", "workgroups"];
+const ALWAYS: [&str; 4] = ["f32", "i32", "i8", "workgroups"];
 
 /// An adapter and what is known of it.
 pub(super) struct Found {

@@ -52,10 +52,13 @@ impl Gpu {
             .ok_or_else(|| failed("the driver does not answer".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
         let large = matches!(adapter.get_info().device_type, wgpu::DeviceType::DiscreteGpu);
+        let downlevel = adapter.get_downlevel_capabilities().flags;
         let facts = Facts {
             features,
+            converts_halves: downlevel.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32),
             binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(1 << 34) / 256 * 256,
             groups: limits.max_compute_workgroups_per_dimension,
+            group: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).into(),
             // A quarter of a second at 1 TFLOP/s, or at 70 GFLOP/s.
             dispatch_flop: if large { 1 << 38 } else { 1 << 34 },
         };
@@ -183,6 +186,17 @@ impl Gpu {
             Ok(Err(error)) => Err(DeviceError::Call { call, message: error.to_string() }),
             Err(_) => Err(DeviceError::Lost(format!("the driver failed during '{call}'"))),
         }
+    }
+
+    /// Writes all of a buffer that the host can map.
+    pub fn put(&self, call: &'static str, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<(), DeviceError> {
+        let size = bytes.len() as u64;
+        self.guarded(call, |_| buffer.map_async(wgpu::MapMode::Write, 0..size, |_| {}))?;
+        self.wait(call, None, PATIENCE)?;
+        let failed = |error: wgpu::MapRangeError| DeviceError::Call { call, message: error.to_string() };
+        let written = buffer.get_mapped_range_mut(0..size).map(|mut view| view.copy_from_slice(bytes));
+        buffer.unmap();
+        written.map_err(failed)
     }
 
     /// Copies the bytes of a staging buffer, once the device has done all it was given.

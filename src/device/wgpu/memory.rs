@@ -21,11 +21,12 @@ pub(super) struct Buffer {
     pub storage: Storage,
 }
 
-/// Where a buffer is. wgpu lends no host memory to a program that runs on the device, so such buffers can be
-/// filled, written and read, and no more.
+/// Where a buffer is. wgpu lends no host memory to a kernel, so such buffers can be filled, written, read and copied,
+/// and no more.
 pub(super) enum Storage {
     Device(wgpu::Buffer),
-    Host(Vec<u8>),
+    /// Pinned or pageable memory, and what it holds.
+    Host(Place, Vec<u8>),
 }
 
 /// All buffers, and the last block read from one.
@@ -47,6 +48,15 @@ impl Memory {
 
     pub fn get(&self, id: BufferId, call: &'static str) -> Result<&Buffer, DeviceError> {
         self.buffers.get(&id.0).ok_or_else(|| failed(call, format!("no buffer {}", id.0)))
+    }
+
+    /// What a buffer of host memory holds.
+    pub fn host(&mut self, id: BufferId) -> Result<&mut [u8], DeviceError> {
+        self.forget();
+        match self.buffers.get_mut(&id.0).map(|buffer| &mut buffer.storage) {
+            Some(Storage::Host(_, held)) => Ok(held),
+            _ => Err(failed("run", format!("buffer {} is not of host memory", id.0))),
+        }
     }
 
     /// Forgets what was read: the device is about to write.
@@ -72,7 +82,7 @@ impl Memory {
                 let refused = DeviceError::OutOfMemory { asked: size, available: ByteCount::ZERO };
                 bytes.try_reserve_exact(padded as usize).map_err(|_| refused)?;
                 bytes.resize(padded as usize, 0);
-                Storage::Host(bytes)
+                Storage::Host(place, bytes)
             }
         };
         self.buffers.insert(number, Buffer { size: size.0, storage });
@@ -93,7 +103,7 @@ impl Memory {
                 let bound = gpu.bind(&dispatches, &[buffer])?;
                 gpu.run_once("fill", bound.iter()).map(drop)
             }
-            Storage::Host(bytes) => {
+            Storage::Host(_, bytes) => {
                 for (index, word) in (0..).zip(bytes.as_chunks_mut::<4>().0) {
                     *word = pattern.word(index).to_le_bytes();
                 }
@@ -126,7 +136,7 @@ impl Memory {
         whole[lead..lead + bytes.len()].copy_from_slice(bytes);
         self.forget();
         match self.buffers.get_mut(&to.0).map(|buffer| &mut buffer.storage) {
-            Some(Storage::Host(held)) => held[start as usize..][..whole.len()].copy_from_slice(&whole),
+            Some(Storage::Host(_, held)) => held[start as usize..][..whole.len()].copy_from_slice(&whole),
             Some(Storage::Device(buffer)) => {
                 let index = gpu.guarded("write", |gpu| {
                     gpu.queue.write_buffer(buffer, start, &whole);
@@ -169,7 +179,7 @@ impl Memory {
             return Ok(());
         }
         let bytes = match &self.get(from, "read")?.storage {
-            Storage::Host(bytes) => bytes[start as usize..].iter().take(BLOCK as usize).copied().collect(),
+            Storage::Host(_, bytes) => bytes[start as usize..].iter().take(BLOCK as usize).copied().collect(),
             Storage::Device(buffer) => {
                 let size = BLOCK.min(buffer.size().saturating_sub(start));
                 let mut bytes = vec![0; size as usize];

@@ -11,6 +11,7 @@ mod kernels;
 mod memory;
 mod program;
 mod timer;
+mod transfer;
 mod window;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use self::gpu::Gpu;
 use self::memory::Memory;
 use self::program::Recorded;
 use self::timer::Stamps;
+use self::transfer::Transfers;
 use super::{
     Backend, BufferId, Detail, Device, DeviceError, Mark, Pattern, Place, Program, ProgramId, Start, Step, Timing,
     Wait, Window,
@@ -37,13 +39,19 @@ pub(super) const BACKEND: Backend = Backend {
     describe: |selector| adapters::select(selector).map(|found| found.info),
 };
 
+/// A program ready to run.
+enum Ready {
+    Kernels(Recorded),
+    Copies(Transfers),
+}
+
 struct WgpuDevice {
     info: DeviceInfo,
     timer: TimerInfo,
     /// Why the host's clock is used, if it is.
     clock_note: Option<String>,
     stamps: Option<Stamps>,
-    programs: BTreeMap<u32, Recorded>,
+    programs: BTreeMap<u32, Ready>,
     memory: Memory,
     next: u32,
     gpu: Gpu,
@@ -185,18 +193,24 @@ impl Device for WgpuDevice {
     }
 
     fn record(&mut self, program: &Program) -> Result<ProgramId, DeviceError> {
-        let recorded = Recorded::new(program, &mut self.memory, &mut self.gpu)?;
+        let ready = match transfer::is_made_of_copies(program) {
+            true => Ready::Copies(Transfers::new(program, &mut self.memory, &self.gpu)?),
+            false => Ready::Kernels(Recorded::new(program, &mut self.memory, &mut self.gpu)?),
+        };
         let number = self.number()?;
-        self.programs.insert(number, recorded);
+        self.programs.insert(number, ready);
         Ok(ProgramId(number))
     }
 
     fn run(&mut self, program: ProgramId, window: &Window) -> Result<Vec<Timing>, DeviceError> {
         self.memory.forget();
         let message = || format!("no program {}", program.0);
-        let recorded =
+        let ready =
             self.programs.get_mut(&program.0).ok_or_else(|| DeviceError::Call { call: "run", message: message() })?;
-        window::run(&self.gpu, self.stamps.as_ref(), recorded, window)
+        match ready {
+            Ready::Kernels(recorded) => window::run(&self.gpu, self.stamps.as_ref(), recorded, window),
+            Ready::Copies(transfers) => transfers.run(window, &mut self.memory, &self.gpu),
+        }
     }
 
     fn conditions(&self) -> BTreeMap<String, String> {
@@ -205,7 +219,10 @@ impl Device for WgpuDevice {
             ("shader_checks".to_owned(), "off: bounds, endless loops, division, zeroed work-group memory".to_owned()),
             ("binding_max".to_owned(), ByteCount(self.gpu.facts.binding).to_string()),
         ]);
-        if let Some(note) = &self.clock_note {
+        if self.programs.values().any(|ready| matches!(ready, Ready::Copies(_))) {
+            conditions
+                .insert("clock".to_owned(), "the host's: copies are timed from submission to completion".to_owned());
+        } else if let Some(note) = &self.clock_note {
             conditions.insert("clock".to_owned(), format!("the host's: {note}"));
         }
         conditions

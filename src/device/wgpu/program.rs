@@ -36,7 +36,7 @@ pub(super) fn options(step: &Step, gpu: &Gpu) -> Vec<Step> {
         }
         Step::Matmul { desc, a, b, c, .. } => {
             let plan = |name: &str| Step::Matmul { desc: *desc, plan: name.to_owned(), a: *a, b: *b, c: *c };
-            kernels::plans(desc).into_iter().map(plan).collect()
+            kernels::plans(desc, &gpu.facts).into_iter().map(plan).collect()
         }
         Step::Copy { .. } => vec![step.clone()],
         Step::GroupedMatmul { .. } => Vec::new(),
@@ -88,14 +88,14 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// A slot's buffer, and the whole words it has.
+    /// A slot's buffer, and the bytes it has.
     fn buffer(&self, slot: Slot) -> Result<(&wgpu::Buffer, u64), DeviceError> {
         let unknown = || invalid(format!("slot {} names no buffer", slot.0));
         let buffer = self.memory.get(*self.slots.get(slot.0 as usize).ok_or_else(unknown)?, "record")?;
         match &buffer.storage {
-            Storage::Device(device) => Ok((device, buffer.size / 4)),
-            Storage::Host(_) => {
-                Err(DeviceError::Unsupported("programs through wgpu reach the device's own memory only".to_owned()))
+            Storage::Device(device) => Ok((device, buffer.size)),
+            Storage::Host(..) => {
+                Err(DeviceError::Unsupported("kernels through wgpu reach the device's own memory only".to_owned()))
             }
         }
     }
@@ -106,14 +106,14 @@ impl Row<'_> {
             Step::Matmul { desc, plan, a, b, c } => {
                 let [a, b, c] = [self.buffer(*a), self.buffer(*b), self.buffer(*c)];
                 // What cannot be computed is unsupported whatever its buffers are.
-                let words = [&a, &b, &c].map(|found| found.as_ref().map_or(0, |(_, words)| *words));
-                let dispatches = kernels::product(desc, plan, words, &gpu.facts)?;
+                let bytes = [&a, &b, &c].map(|found| found.as_ref().map_or(0, |(_, bytes)| *bytes));
+                let dispatches = kernels::product(desc, plan, bytes, &gpu.facts)?;
                 gpu.bind(&dispatches, &[a?.0, b?.0, c?.0])
             }
             Step::GroupedMatmul { .. } => {
                 Err(DeviceError::Unsupported("wgpu has no grouped matrix product".to_owned()))
             }
-            // Copies of the queue have no place in a timed pass: a kernel does it.
+            // Among launches: the queue's own copies have no place in a timed pass, so a kernel does it.
             Step::Copy { from, to, bytes } => {
                 if !bytes.0.is_multiple_of(4) {
                     return Err(DeviceError::Unsupported("copies through wgpu are of whole words".to_owned()));
@@ -132,9 +132,9 @@ impl Row<'_> {
             values.push(match (scalar(arg), arg) {
                 (Some(value), _) => value,
                 (None, Arg::Buffer(slot)) => {
-                    let (buffer, words) = self.buffer(*slot)?;
+                    let (buffer, bytes) = self.buffer(*slot)?;
                     buffers.push(buffer);
-                    Value::Buffer(words)
+                    Value::Buffer(bytes / 4)
                 }
                 (None, other) => return Err(invalid(format!("{other:?} is no argument"))),
             });

@@ -1,5 +1,72 @@
 //! What happens around a sample that its own times cannot show.
 
+#[cfg(feature = "nvml")]
+pub mod gpu;
 mod host;
 
 pub use host::{Host, HostShare, Processor};
+
+use crate::record::{Card, DeviceInfo};
+use crate::units::{Celsius, Watts};
+
+/// What happened around a window.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Around {
+    /// Processor time taken from this process.
+    pub host: HostShare,
+    /// Power the device drew at its end.
+    pub power: Option<Watts>,
+    /// Temperature of the device at its end.
+    pub temperature: Option<Celsius>,
+    /// Reasons for which the device's clock was held down, sorted.
+    pub throttle: Vec<String>,
+    /// One of them is a fault of the surroundings.
+    pub faulty: bool,
+}
+
+/// A reader of all that happens around the windows of one device.
+pub struct Telemetry {
+    host: Host,
+    #[cfg(feature = "nvml")]
+    gpu: Option<gpu::Gpu>,
+}
+
+impl Telemetry {
+    /// Takes a first reading.
+    #[cfg_attr(not(feature = "nvml"), expect(unused_variables, reason = "only NVML asks which device it is"))]
+    pub fn start(device: &DeviceInfo) -> Self {
+        Self {
+            host: Host::start(),
+            // Only an NVIDIA GPU answers to its address.
+            #[cfg(feature = "nvml")]
+            gpu: device.identity.as_deref().and_then(|address| gpu::Gpu::find(address).ok()),
+        }
+    }
+
+    /// What happened since the last call, or since the start.
+    pub fn since_last(&mut self) -> Around {
+        let around = Around { host: self.host.since_last(), ..Around::default() };
+        #[cfg(feature = "nvml")]
+        if let Some(gpu) = &mut self.gpu {
+            let state = gpu.state();
+            return Around {
+                power: state.power_w.value().and_then(Watts::new),
+                temperature: state.temperature_c.value().and_then(Celsius::new),
+                throttle: state.throttle,
+                faulty: state.faulty,
+                ..around
+            };
+        }
+        around
+    }
+}
+
+/// What the card of a device is set to, and who uses it; all unknown where nothing tells.
+#[cfg_attr(not(feature = "nvml"), expect(unused_variables, reason = "only NVML asks which device it is"))]
+pub fn card(device: &DeviceInfo) -> Card {
+    #[cfg(feature = "nvml")]
+    if let Some(gpu) = device.identity.as_deref().and_then(|address| gpu::Gpu::find(address).ok()) {
+        return gpu.card();
+    }
+    Card::UNKNOWN
+}

@@ -151,6 +151,7 @@ fn device_part(view: &View, device: &DeviceView, drawings: &[(&str, Drawing)]) -
             }
             @for plot in &device.plots {
                 (figure(plot, drawings))
+                @if let Some(same) = plot.table() { (table(same)) }
                 @if plot.name.starts_with("roofline") {
                     @if let Some(ceilings) = &device.ceilings { (table(ceilings)) }
                     @if let Some(plateau) = &device.plateau { (table(plateau)) }

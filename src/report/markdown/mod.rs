@@ -87,6 +87,7 @@ fn device_part(view: &View, device: &DeviceView, plots: Plots) -> Vec<String> {
     if plots == Plots::Linked {
         blocks.extend(device.plots.iter().map(plot));
     }
+    blocks.extend(device.plots.iter().filter_map(Plot::table).map(table));
     blocks.extend(device.ceilings.iter().map(table));
     blocks.extend(device.plateau.iter().map(table));
     for part in &device.benchmarks {

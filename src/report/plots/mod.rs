@@ -8,6 +8,7 @@
 mod axis;
 mod canvas;
 mod curves;
+mod heat;
 mod legend;
 mod matmul;
 mod png;
@@ -33,6 +34,7 @@ pub fn draw(plot: &Plot) -> Result<Drawing, ReportError> {
     let mut canvas = match &plot.drawn {
         Drawn::Roofline(roofline) => roofline::draw(roofline)?,
         Drawn::Matmul(bars) => matmul::draw(bars)?,
+        Drawn::Heat(grid) => heat::draw(grid)?,
         Drawn::Staircase(stairs) => staircase::draw(stairs)?,
         Drawn::Samples(strips) => samples::draw(strips)?,
         Drawn::Curves(data) => curves::draw(data)?,

@@ -45,8 +45,8 @@ pub(super) fn colour(precision: Precision) -> Role {
         Precision::F32 => SERIES[0],
         Precision::F64 => SERIES[1],
         Precision::I32 => SERIES[2],
-        Precision::F16 | Precision::Bf16 => SERIES[3],
-        Precision::Tf32 => SERIES[4],
+        Precision::F16 => SERIES[3],
+        Precision::Bf16 | Precision::Tf32 => SERIES[4],
         Precision::Fp8E4m3 | Precision::Fp8E5m2 | Precision::I8 => SERIES[5],
     }
 }

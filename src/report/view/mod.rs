@@ -8,6 +8,7 @@ mod cases;
 mod ceilings;
 mod claims;
 mod facts;
+mod heat;
 mod method;
 mod notices;
 mod plots;
@@ -18,6 +19,7 @@ mod together;
 pub(crate) use cases::cause;
 pub use cases::{BenchmarkView, CaseView, ResultView};
 pub use claims::{ClaimView, ClaimsTeaser, ClaimsView, DocumentView, FindingView, Judged, PairView, SideView};
+pub use heat::{Heat, HeatCell, HeatRow};
 pub use plots::{
     Bar, Bars, ComputeRoof, Curve, Curves, Drawn, Mark, MemoryRoof, Plot, Point, Ridge, Roofline, Segment, Stack,
     Stacks, Strip, Strips, Threshold,

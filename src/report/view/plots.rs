@@ -1,8 +1,9 @@
 //! What the plots show, as numbers; [`crate::report::plots`] decides how they look.
 
 use super::cases::CaseData;
+use super::heat::{Heat, heat};
 use super::text::{Anchors, clean};
-use super::{Stairs, Subject};
+use super::{Stairs, Subject, Table};
 use crate::record::{Precision, Quantity};
 use crate::report::number;
 use crate::summary::{CONFIDENCE, Estimate};
@@ -24,6 +25,16 @@ pub struct Plot {
     pub drawn: Drawn,
 }
 
+impl Plot {
+    /// The same figures as a table, where they stand in no other.
+    pub fn table(&self) -> Option<&Table> {
+        match &self.drawn {
+            Drawn::Heat(heat) => Some(&heat.table),
+            _ => None,
+        }
+    }
+}
+
 /// What a plot shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Drawn {
@@ -33,6 +44,8 @@ pub enum Drawn {
     Staircase(Stairs),
     /// Matrix products by size.
     Matmul(Bars),
+    /// Matrix products by shape and precision.
+    Heat(Heat),
     /// Every sample of every case.
     Samples(Strips),
     /// Curves over a quantity, both axes logarithmic.
@@ -265,6 +278,9 @@ impl Subject<'_> {
         if let Some(bars) = self.bars(cases) {
             add("matmul", "Matrix products by size", matmul_caption(), Drawn::Matmul(bars));
         }
+        if let Some(heat) = heat(cases) {
+            add("heat", "Matrix products by shape and precision", heat_caption(), Drawn::Heat(heat));
+        }
         if let Some(strips) = strips(cases) {
             add("samples", "Samples", samples_caption(), Drawn::Samples(strips));
         }
@@ -406,6 +422,13 @@ fn matmul_caption() -> String {
          the product's operational intensity.",
         number::percent(CONFIDENCE)
     )
+}
+
+fn heat_caption() -> String {
+    "Throughput of each shape in each precision, and its share of the best that was measured in that precision: pale \
+     cells are shapes that leave most of the arithmetic units idle, as those do that are bound by memory. Compare \
+     precisions by the numbers, shapes by the colour."
+        .to_owned()
 }
 
 fn samples_caption() -> String {

@@ -1,8 +1,8 @@
 //! `fma`: chains of `x = x * factor + term` that stay in registers.
 
 #[cfg(target_arch = "x86_64")]
-use super::vector::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16};
-use super::vector::{Numbers, Portable};
+use super::vector::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm};
+use super::vector::{Numbers, PackedPortable, Portable};
 use super::{Kernel, Value, require, share, variant};
 use crate::device::cpu::pool::Place;
 
@@ -11,11 +11,11 @@ pub(super) static KERNEL: Kernel = Kernel {
     check,
     variants: &[
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run::<F64x8, F32x16, I32x16, 12>),
+        variant!("avx512", Avx512, run_avx512),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run::<F64x4, F32x8, I32x8, 12>),
+        variant!("avx2", Avx2, run::<F64x4, F32x8, I32x8, PackedYmm, 12>),
         // Eight numbers are two or four of a target's smallest registers: more chains would spill.
-        variant!("portable", Nothing, run::<Portable<f64>, Portable<f32>, Portable<i32>, 2>),
+        variant!("portable", Nothing, run::<Portable<f64>, Portable<f32>, Portable<i32>, PackedPortable, 2>),
     ],
 };
 
@@ -23,31 +23,59 @@ pub(super) static KERNEL: Kernel = Kernel {
 const F64: u32 = 0;
 const F32: u32 = 1;
 const I32: u32 = 2;
+const PACKED: u32 = 4;
 
 fn check(args: &[Value]) -> Result<(), String> {
     let fits = match args {
-        [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(_), Value::F64(_), Value::F64(_)] => {
-            match *precision {
-                F64 => *lanes <= out.word_count() / 2,
-                F32 | I32 => *lanes <= out.word_count(),
-                _ => false,
-            }
-        }
+        [
+            Value::Buffer(out),
+            Value::U32(precision),
+            Value::U64(lanes),
+            Value::U64(_),
+            Value::F64(factor),
+            Value::F64(_),
+        ] => match *precision {
+            F64 => *lanes <= out.word_count() / 2,
+            F32 | I32 => *lanes <= out.word_count(),
+            PACKED => *lanes <= out.word_count() && (*factor as i32 as u32) & 0x8080_8080 == 0,
+            _ => false,
+        },
         _ => false,
     };
     require(
         fits,
-        "fma(out, precision: U32 of 0, 1, 2, lanes: U64, iterations: U64, factor: F64, term: F64) with out of lanes \
-         numbers or more",
+        "fma(out, precision: U32 of 0, 1, 2, 4, lanes: U64, iterations: U64, factor: F64, term: F64) with out of lanes \
+         numbers or more, and no byte of a packed factor above 127",
     )
 }
 
+/// AVX-512, with one instruction for packed bytes where the processor has it.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn run<D, S, I, const CHAINS: usize>(args: &[Value], place: Place<'_>)
+unsafe fn run_avx512(args: &[Value], place: Place<'_>) {
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn packed(args: &[Value], place: Place<'_>) {
+        // SAFETY: the same contract; what the code needs is enabled here.
+        unsafe { run::<F64x8, F32x16, I32x16, PackedZmm, 12>(args, place) }
+    }
+    let is_packed = matches!(args, [_, Value::U32(PACKED), ..]);
+    // SAFETY: passed on, to what was just found to be there.
+    unsafe {
+        if is_packed && is_x86_feature_detected!("avx512vnni") {
+            packed(args, place);
+        } else {
+            run::<F64x8, F32x16, I32x16, PackedYmm, 12>(args, place);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn run<D, S, I, P, const CHAINS: usize>(args: &[Value], place: Place<'_>)
 where
     D: Numbers<Element = f64>,
     S: Numbers<Element = f32>,
     I: Numbers<Element = i32>,
+    P: Numbers<Element = i32>,
 {
     let [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(iterations), rest @ ..] = args else {
         return;
@@ -64,10 +92,8 @@ where
                 chains::<D, CHAINS>(out.cast(), range, start, *iterations, factor, term);
             }
             F32 => chains::<S, CHAINS>(out.cast(), range, fraction, *iterations, factor as f32, term as f32),
-            _ => {
-                let start = |lane: usize| scatter(lane).cast_signed();
-                chains::<I, CHAINS>(out.cast(), range, start, *iterations, factor as i32, term as i32);
-            }
+            PACKED => chains::<P, CHAINS>(out.cast(), range, integer, *iterations, factor as i32, 0),
+            _ => chains::<I, CHAINS>(out.cast(), range, integer, *iterations, factor as i32, term as i32),
         }
     }
 }
@@ -76,6 +102,12 @@ where
 #[inline(always)]
 fn scatter(lane: usize) -> u32 {
     (lane as u32).wrapping_mul(0x9e37_79b1)
+}
+
+/// The same as a signed number.
+#[inline(always)]
+fn integer(lane: usize) -> i32 {
+    scatter(lane).cast_signed()
 }
 
 /// A number from 1 to 2 for a lane: 23 scattered bits behind the point.

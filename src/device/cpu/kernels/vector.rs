@@ -146,8 +146,8 @@ impl Words for Portable<u32> {
 
 /// The portable form of one number format.
 macro_rules! portable_numbers {
-    ($element:ty, $multiply_add:expr) => {
-        impl Numbers for Portable<$element> {
+    ($name:ty, $element:ty, $multiply_add:expr) => {
+        impl Numbers for $name {
             type Element = $element;
             const COUNT: usize = 8;
 
@@ -177,12 +177,26 @@ macro_rules! portable_numbers {
 }
 
 // Not `f32::mul_add`: where the target has no such instruction that is a library call.
-portable_numbers!(f32, |x: f32, a: f32, b: f32| x * a + b);
-portable_numbers!(f64, |x: f64, a: f64, b: f64| x * a + b);
-portable_numbers!(i32, |x: i32, a: i32, b: i32| x.wrapping_mul(a).wrapping_add(b));
+portable_numbers!(Portable<f32>, f32, |x: f32, a: f32, b: f32| x * a + b);
+portable_numbers!(Portable<f64>, f64, |x: f64, a: f64, b: f64| x * a + b);
+portable_numbers!(Portable<i32>, i32, |x: i32, a: i32, b: i32| x.wrapping_mul(a).wrapping_add(b));
+
+/// Eight chains of packed bytes in portable code.
+#[derive(Clone, Copy)]
+pub(super) struct PackedPortable([i32; 8]);
+
+portable_numbers!(PackedPortable, i32, |x: i32, a: i32, _b: i32| x.wrapping_add(dot4(x, a)));
+
+/// The dot product of the four signed bytes of two words.
+#[inline(always)]
+fn dot4(x: i32, factor: i32) -> i32 {
+    let byte = |word: i32, at: i32| (word << (24 - 8 * at)) >> 24;
+    let product = |at: i32| byte(x, at) * byte(factor, at);
+    product(0) + product(1) + product(2) + product(3)
+}
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, Ymm, Zmm};
+pub(super) use x86::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm, Ymm, Zmm};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -364,4 +378,12 @@ mod x86 {
     numbers!(/// Sixteen 32-bit integers.
         I32x16, __m512i, i32, 16, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_storeu_si512,
         |x, a, b| _mm512_add_epi32(_mm512_mullo_epi32(x, a), b));
+
+    // Packed bytes: the factor's, which are below 128, are the operand that is read as unsigned.
+    numbers!(/// Eight chains of packed bytes. No sum of two products passes 16 bits.
+        PackedYmm, __m256i, i32, 8, _mm256_set1_epi32, _mm256_loadu_si256, _mm256_storeu_si256,
+        |x, a, _b| _mm256_add_epi32(x, _mm256_madd_epi16(_mm256_maddubs_epi16(a, x), _mm256_set1_epi16(1))));
+    numbers!(/// Sixteen chains of packed bytes, a step in one instruction.
+        PackedZmm, __m512i, i32, 16, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_storeu_si512,
+        |x, a, _b| _mm512_dpbusd_epi32(x, a, x));
 }

@@ -10,6 +10,7 @@ const F64: u32 = 0;
 const F32: u32 = 1;
 const I32: u32 = 2;
 const F16: u32 = 3;
+const PACKED: u32 = 4;
 
 /// Steps of a chain, at most: with eight a turn, far below what ends a loop.
 const ITERATIONS_MAX: u64 = 1 << 18;
@@ -22,7 +23,7 @@ fn variants(args: &[Value], facts: &Facts) -> Vec<&'static str> {
     match args.get(1) {
         Some(Value::U32(F64)) if !facts.features.contains(wgpu::Features::SHADER_F64) => Vec::new(),
         Some(Value::U32(F16)) if !facts.features.contains(wgpu::Features::SHADER_F16) => Vec::new(),
-        Some(Value::U32(F64 | F32 | I32 | F16)) => VARIANTS.iter().map(|(name, ..)| *name).collect(),
+        Some(Value::U32(F64 | F32 | I32 | F16 | PACKED)) => VARIANTS.iter().map(|(name, ..)| *name).collect(),
         _ => Vec::new(),
     }
 }
@@ -56,6 +57,16 @@ fn types(precision: u32) -> &'static str {
              fn advance(x: pack, factor: pack, term: pack) -> pack { return fma(x, factor, term); }\n\
              fn constant(low: u32, high: u32) -> f16 { return f16(bitcast<f32>(low)); }\n"
         }
+        PACKED => {
+            "alias number = u32;\nalias pack = vec4<u32>;\n\
+             fn start_of(lane: u32) -> u32 { return lane * 0x9e3779b1u; }\n\
+             fn dots(x: u32, factor: u32) -> u32 { return bitcast<u32>(dot4I8Packed(x, factor)); }\n\
+             fn advance(x: pack, factor: pack, term: pack) -> pack {\n\
+             \x20   let f = factor.x;\n\
+             \x20   return x + pack(dots(x.x, f), dots(x.y, f), dots(x.z, f), dots(x.w, f));\n\
+             }\n\
+             fn constant(low: u32, high: u32) -> u32 { return low; }\n"
+        }
         // Unsigned, whose overflow every language below defines; the bits are the same.
         _ => {
             "alias number = u32;\nalias pack = vec4<u32>;\n\
@@ -77,14 +88,14 @@ fn halves(precision: u32, number: f64) -> [u32; 2] {
 }
 
 fn dispatches(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>, DeviceError> {
-    const SIGNATURE: &str = "fma(out, precision: U32 of 0 to 3, lanes: U64, iterations: U64 up to 2^18, factor: F64, \
+    const SIGNATURE: &str = "fma(out, precision: U32 of 0 to 4, lanes: U64, iterations: U64 up to 2^18, factor: F64, \
                              term: F64) with out of lanes numbers or more";
     let [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(iterations), constants_in @ ..] =
         args
     else {
         return refuse(SIGNATURE);
     };
-    let ([Value::F64(factor), Value::F64(term)], F64 | F32 | I32 | F16) = (constants_in, *precision) else {
+    let ([Value::F64(factor), Value::F64(term)], F64 | F32 | I32 | F16 | PACKED) = (constants_in, *precision) else {
         return refuse(SIGNATURE);
     };
     // Words of two lanes: binary16 has two in a word.

@@ -1,6 +1,6 @@
 //! Matrix products by our own WGSL: tiles in work-group memory, strips without it, and split sums for few rows.
 
-use super::{ALIGNED_WORDS, Binding, Code, Dispatch, Facts, constants};
+use super::{ALIGNMENT, Binding, Code, Dispatch, Facts, constants};
 use crate::device::{DeviceError, MatmulDesc, Provider};
 use crate::record::Precision;
 
@@ -43,20 +43,27 @@ impl Plan {
 }
 
 /// Whether there is code for it; says why if there is not.
-fn supported(desc: &MatmulDesc) -> Result<(), String> {
+fn supported(desc: &MatmulDesc, facts: &Facts) -> Result<(), String> {
     if desc.provider != Provider::Own {
         return Err("there is no library of matrix products behind wgpu".to_owned());
     }
-    let formats = [desc.a, desc.b, desc.c, desc.accumulate];
-    match formats.iter().all(|format| *format == Precision::F32) {
-        true => Ok(()),
-        false => Err(format!("wgpu multiplies matrices of f32, not {}", desc.a)),
+    let known = [Precision::F32, Precision::F16, Precision::Bf16].contains(&desc.a);
+    if !known || [desc.b, desc.c] != [desc.a; 2] || desc.accumulate != Precision::F32 {
+        return Err(format!("wgpu multiplies matrices of f32, f16 or bf16 with sums in f32, not {}", desc.a));
+    }
+    if desc.a == Precision::F16 && !facts.converts_halves {
+        return Err("the driver does not convert f16".to_owned());
+    }
+    // One invocation writes a word, which must not belong to two rows.
+    match desc.a.size() == 2 && !desc.n.is_multiple_of(2) {
+        true => Err("two 16-bit numbers share a word: c must have an even number of columns".to_owned()),
+        false => Ok(()),
     }
 }
 
 /// Names of the ways to compute a product; none if there is no code for it.
-pub(in super::super) fn plans(desc: &MatmulDesc) -> Vec<&'static str> {
-    match supported(desc) {
+pub(in super::super) fn plans(desc: &MatmulDesc, facts: &Facts) -> Vec<&'static str> {
+    match supported(desc, facts) {
         Ok(()) => PLANS.iter().filter(|plan| plan.suits(desc)).map(|plan| plan.name).collect(),
         Err(_) => Vec::new(),
     }
@@ -65,44 +72,61 @@ pub(in super::super) fn plans(desc: &MatmulDesc) -> Vec<&'static str> {
 /// k's that one dispatch adds up, at most: its loops stay below 65 535 turns.
 const DEPTH_MAX: u64 = 32_768;
 
-/// The dispatches of a product of buffers of so many words: bands of rows, each in parts of the k's.
+/// The format's part of the prefix: how numbers are read from a and b, and put into c. Two 16-bit numbers share a word,
+/// the one of the even index in its low half; every language below has the operations on words.
+fn format(precision: Precision) -> String {
+    let pairs = match precision {
+        Precision::F16 => {
+            "fn unpack(word: u32) -> vec2<f32> { return unpack2x16float(word); }\n\
+             // To the nearest, ties to even, before the conversion, whose rounding no language fixes.\n\
+             fn nearest(x: f32) -> f32 {\n\
+             \x20   let bits = bitcast<u32>(x);\n\
+             \x20   let normal = bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u);\n\
+             \x20   return select(normal, round(x * 16777216.0) * 5.9604644775390625e-8, abs(x) < 6.103515625e-5);\n\
+             }\n\
+             fn pack(x: vec2<f32>) -> u32 { return pack2x16float(vec2<f32>(nearest(x.x), nearest(x.y))); }\n"
+        }
+        Precision::Bf16 => {
+            "fn unpack(word: u32) -> vec2<f32> {\n\
+             \x20   return vec2<f32>(bitcast<f32>(word << 16u), bitcast<f32>(word & 0xffff0000u));\n\
+             }\n\
+             // To the nearest, ties to even.\n\
+             fn upper(x: f32) -> u32 {\n\
+             \x20   let bits = bitcast<u32>(x);\n\
+             \x20   return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;\n\
+             }\n\
+             fn pack(x: vec2<f32>) -> u32 { return upper(x.x) | (upper(x.y) << 16u); }\n"
+        }
+        _ => return include_str!("../../../../kernels/matmul/wgpu_words.wgsl").to_owned(),
+    };
+    pairs.to_owned() + include_str!("../../../../kernels/matmul/wgpu_pairs.wgsl")
+}
+
+/// The dispatches of a product of buffers of so many bytes: bands of rows, each in parts of the k's.
 pub(in super::super) fn product(
     desc: &MatmulDesc,
     name: &str,
     buffers: [u64; 3],
     facts: &Facts,
 ) -> Result<Vec<Dispatch>, DeviceError> {
-    supported(desc).map_err(DeviceError::Unsupported)?;
+    supported(desc, facts).map_err(DeviceError::Unsupported)?;
     let suitable = |plan: &&Plan| if name.is_empty() { plan.suits(desc) } else { plan.name == name };
     let unknown = || DeviceError::Unsupported(format!("no plan '{name}' for this matrix product"));
     let plan = PLANS.iter().find(suitable).ok_or_else(unknown)?;
-    let (m, n, k) = (desc.m, desc.n, desc.k);
-    for (operand, words, [rows, columns]) in
+    let (m, n, k, size) = (desc.m, desc.n, desc.k, desc.a.size());
+    for (operand, bytes, [rows, columns]) in
         [("a", buffers[0], [m, k]), ("b", buffers[1], [k, n]), ("c", buffers[2], [m, n])]
     {
-        let needed = u128::from(rows) * u128::from(columns);
-        if needed > u128::from(words) {
-            let message = format!("{operand} needs {} bytes, its buffer has {}", needed * 4, words * 4);
+        let needed = u128::from(rows) * u128::from(columns) * u128::from(size);
+        if needed > u128::from(bytes) {
+            let message = format!("{operand} needs {needed} bytes, its buffer has {bytes}");
             return Err(DeviceError::Call { call: "record", message });
         }
     }
-    // Cuts are at multiples of 64 rows or k's, so that bindings start on their alignment.
-    let words = facts.binding / 4;
-    let depth = match desc.b_transposed {
-        true => DEPTH_MAX,
-        false => DEPTH_MAX.min(words / n / ALIGNED_WORDS * ALIGNED_WORDS),
-    };
-    let by_flop = facts.dispatch_flop / (2 * n * k.min(depth).max(1));
-    let by_grid = u64::from(facts.groups) * plan.tile[0];
-    let rows = (words / n.max(k)).min(by_flop.max(128)).min(by_grid) / ALIGNED_WORDS * ALIGNED_WORDS;
-    if depth == 0 || (rows == 0 && m > words / n.max(k)) || (desc.b_transposed && n * k > words) {
-        let limit = facts.binding >> 20;
-        return Err(DeviceError::Unsupported(format!("its operands do not fit bindings of {limit} MiB")));
-    }
-    let rows = if rows == 0 { m } else { rows };
+    let Parts { rows, depth } = Parts::of(desc, plan, facts)?;
     let transposed = format!("const B_TRANSPOSED: bool = {};\n", desc.b_transposed);
     let code = Code {
-        prefix: constants(&[("TILE", plan.side), ("ROWS", plan.rows)]) + &transposed,
+        prefix: constants(&[("TILE", plan.side), ("ROWS", plan.rows)]) + &transposed + &format(desc.a),
         text: include_str!("../../../../kernels/matmul/wgpu.wgsl"),
     };
     let mut dispatches = Vec::new();
@@ -111,10 +135,11 @@ pub(in super::super) fn product(
         for first in (0..k).step_by(depth as usize) {
             let part = depth.min(k - first);
             let region = |start: u64, count: u64| {
-                start * 4..(start + count).next_multiple_of(ALIGNED_WORDS).max(start + ALIGNED_WORDS) * 4
+                let (start, end) = (start * size, (start + count) * size);
+                start..end.next_multiple_of(ALIGNMENT).max(start + ALIGNMENT)
             };
-            let (b_words, b_first) = if desc.b_transposed { (n * k, 0) } else { (part * n, first * n) };
-            let regions = [region(top * k, band * k), region(b_first, b_words), region(top * n, band * n)];
+            let (b_count, b_first) = if desc.b_transposed { (n * k, 0) } else { (part * n, first * n) };
+            let regions = [region(top * k, band * k), region(b_first, b_count), region(top * n, band * n)];
             let bindings =
                 (0..).zip(regions).map(|(argument, bytes)| Binding { number: argument as u32 + 1, argument, bytes });
             let b_stride = if desc.b_transposed { k } else { n };
@@ -131,4 +156,37 @@ pub(in super::super) fn product(
         }
     }
     Ok(dispatches)
+}
+
+/// What one dispatch does of a product, at most.
+struct Parts {
+    rows: u64,
+    depth: u64,
+}
+
+impl Parts {
+    /// Parts whose operands fit bindings and whose time stays below a watchdog's. Cuts are at multiples of so many
+    /// rows or k's that bindings start on their alignment.
+    fn of(desc: &MatmulDesc, plan: &Plan, facts: &Facts) -> Result<Self, DeviceError> {
+        let (m, n, k, size) = (desc.m, desc.n, desc.k, desc.a.size());
+        let (most, aligned) = (facts.binding / size, ALIGNMENT / size);
+        let depth = match desc.b_transposed {
+            true => DEPTH_MAX,
+            false => DEPTH_MAX.min(most / n / aligned * aligned),
+        };
+        let by_flop = facts.dispatch_flop / (2 * n * k.min(depth).max(1));
+        let by_grid = u64::from(facts.groups) * plan.tile[0];
+        let rows = (most / n.max(k)).min(by_flop.max(aligned)).min(by_grid) / aligned * aligned;
+        if depth == 0 || (rows == 0 && m > most / n.max(k)) || (desc.b_transposed && n * k > most) {
+            let limit = facts.binding >> 20;
+            return Err(DeviceError::Unsupported(format!("its operands do not fit bindings of {limit} MiB")));
+        }
+        // A part's sums would be rounded to the format of c before the next are added.
+        if size == 2 && depth < k {
+            return Err(DeviceError::Unsupported(format!(
+                "16-bit sums of more than {depth} products would need parts"
+            )));
+        }
+        Ok(Self { rows: if rows == 0 { m } else { rows }, depth })
+    }
 }

@@ -26,7 +26,7 @@ const VARIANTS: [Variant; 3] = [
     Variant { name: "scalar_256_2", width: 1, group: 256, turns: 2 },
 ];
 
-fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     VARIANTS.iter().map(|variant| variant.name).collect()
 }
 
@@ -45,12 +45,12 @@ impl Variant {
         let numbers = [("GROUP", self.group as u32), ("TURNS", self.turns as u32), ("WIDTH", width as u32)];
         let types = match width {
             1 => {
-                "alias pack = u32;\nalias number = f32;\n\
+                "alias pack = u32;\nalias number = f32;\nalias choice = bool;\n\
                  fn counting(first: u32) -> u32 { return first; }\n\
                  fn total(sum: u32) -> u32 { return sum; }\n"
             }
             _ => {
-                "alias pack = vec4<u32>;\nalias number = vec4<f32>;\n\
+                "alias pack = vec4<u32>;\nalias number = vec4<f32>;\nalias choice = vec4<bool>;\n\
                  fn counting(first: u32) -> vec4<u32> { return vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u); }\n\
                  fn total(sum: vec4<u32>) -> u32 { return (sum.x + sum.y) + (sum.z + sum.w); }\n"
             }
@@ -75,7 +75,7 @@ impl Variant {
 }
 
 /// Words are counted in 32 bits on the device.
-const WORDS_MAX: u64 = u32::MAX as u64;
+pub(super) const WORDS_MAX: u64 = u32::MAX as u64;
 
 fn write(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>, DeviceError> {
     match args {
@@ -118,7 +118,7 @@ fn triad(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>, Dev
 }
 
 /// Chunks whose sums are written.
-const PARTS: u64 = 256;
+pub(super) const PARTS: u64 = 256;
 
 /// The border before chunk `part`, as in the kernel's contract.
 fn border(words: u64, part: u64) -> u64 {
@@ -130,34 +130,41 @@ fn read(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>, Devi
         [Value::Buffer(from), Value::Buffer(out), Value::U64(words)]
             if words <= from && PARTS <= *out && *words <= WORDS_MAX =>
         {
-            let variant = variant(name);
             let text = include_str!("../../../../kernels/memory_read/wgpu.wgsl");
-            let sums = Binding { number: 2, argument: 1, bytes: 0..PARTS * 4 };
-            let mut dispatches = vec![Dispatch {
-                code: variant.code(variant.width, text),
-                entry: "clear",
-                uniform: Vec::new(),
-                bindings: vec![sums.clone()],
-                grid: [1, 1, 1],
-            }];
-            for span in spans(*words, variant.width, facts).iter().filter(|span| span.words > 0) {
-                let end = span.start + span.words;
-                let first = (0..PARTS).rfind(|part| border(*words, *part) <= span.start).unwrap_or(0);
-                let last = (first..PARTS).find(|part| border(*words, part + 1) >= end).unwrap_or(PARTS - 1);
-                let longest = (first..=last)
-                    .map(|part| border(*words, part + 1).min(end).saturating_sub(border(*words, part).max(span.start)))
-                    .max();
-                let slices = (longest.unwrap_or(0) / span.width).div_ceil(variant.tile()).max(1);
-                dispatches.push(Dispatch {
-                    code: variant.code(span.width, text),
-                    entry: "main",
-                    uniform: [*words, span.start, end, span.base, first].map(|number| number as u32).to_vec(),
-                    bindings: vec![Binding { number: 1, argument: 0, bytes: span.bytes() }, sums.clone()],
-                    grid: [slices as u32, (last - first + 1) as u32, 1],
-                });
-            }
-            Ok(dispatches)
+            Ok(chunked(*words, name, text, &[], facts))
         }
         _ => refuse("memory_read(in, out, words: U64) with in of words or more and out of 256 words"),
     }
+}
+
+/// The dispatches of a kernel that leaves a sum of every chunk: one that clears the sums, then a row of work groups for
+/// each chunk of each span of the input. The kernel's further numbers follow those that tell the range.
+pub(super) fn chunked(words: u64, name: &str, text: &'static str, more: &[u32], facts: &Facts) -> Vec<Dispatch> {
+    let variant = variant(name);
+    let sums = Binding { number: 2, argument: 1, bytes: 0..PARTS * 4 };
+    let mut dispatches = vec![Dispatch {
+        code: variant.code(variant.width, text),
+        entry: "clear",
+        uniform: Vec::new(),
+        bindings: vec![sums.clone()],
+        grid: [1, 1, 1],
+    }];
+    for span in spans(words, variant.width, facts).iter().filter(|span| span.words > 0) {
+        let end = span.start + span.words;
+        let first = (0..PARTS).rfind(|part| border(words, *part) <= span.start).unwrap_or(0);
+        let last = (first..PARTS).find(|part| border(words, part + 1) >= end).unwrap_or(PARTS - 1);
+        let longest = (first..=last)
+            .map(|part| border(words, part + 1).min(end).saturating_sub(border(words, part).max(span.start)))
+            .max();
+        let slices = (longest.unwrap_or(0) / span.width).div_ceil(variant.tile()).max(1);
+        let range = [words, span.start, end, span.base, first].map(|number| number as u32);
+        dispatches.push(Dispatch {
+            code: variant.code(span.width, text),
+            entry: "main",
+            uniform: range.into_iter().chain(more.iter().copied()).collect(),
+            bindings: vec![Binding { number: 1, argument: 0, bytes: span.bytes() }, sums.clone()],
+            grid: [slices as u32, (last - first + 1) as u32, 1],
+        });
+    }
+    dispatches
 }

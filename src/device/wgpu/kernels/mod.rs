@@ -6,8 +6,11 @@
 //! work longer than one dispatch should take. No loop of an invocation runs as often as 65 535 times: Mesa's
 //! software driver silently ends it there. No kernel depends on the size of a subgroup.
 
+mod cache_read;
+mod chase;
 mod empty;
 mod fma;
+mod intensity;
 mod matmul;
 mod memory;
 mod pattern;
@@ -20,8 +23,17 @@ pub(super) use pattern::fill;
 use crate::device::DeviceError;
 
 /// Every kernel that programs launch. To add one: its file, and a row here.
-static KERNELS: &[&Kernel] =
-    &[&memory::READ, &memory::WRITE, &memory::COPY, &memory::TRIAD, &fma::KERNEL, &empty::KERNEL];
+static KERNELS: &[&Kernel] = &[
+    &memory::READ,
+    &memory::WRITE,
+    &memory::COPY,
+    &memory::TRIAD,
+    &cache_read::KERNEL,
+    &chase::KERNEL,
+    &fma::KERNEL,
+    &intensity::KERNEL,
+    &empty::KERNEL,
+];
 
 /// The kernel with an id.
 pub(super) fn find(id: &str) -> Option<&'static Kernel> {
@@ -33,10 +45,14 @@ pub(super) fn find(id: &str) -> Option<&'static Kernel> {
 pub(super) struct Facts {
     /// Features it was opened with.
     pub features: wgpu::Features,
+    /// Whether shaders can turn binary16 into binary32 and back, which needs no arithmetic in binary16.
+    pub converts_halves: bool,
     /// Bytes that one binding may have, a multiple of 256.
     pub binding: u64,
     /// Work groups in each dimension of a dispatch.
     pub groups: u32,
+    /// Invocations of a work group, at most.
+    pub group: u64,
     /// FLOP that one dispatch of a long kernel may have, so that no watchdog is met.
     pub dispatch_flop: u64,
 }
@@ -169,7 +185,14 @@ mod tests {
     use super::*;
 
     pub(super) fn facts(binding: u64) -> Facts {
-        Facts { features: wgpu::Features::empty(), binding, groups: 65_535, dispatch_flop: 1 << 34 }
+        Facts {
+            features: wgpu::Features::empty(),
+            converts_halves: true,
+            binding,
+            groups: 65_535,
+            group: 1024,
+            dispatch_flop: 1 << 34,
+        }
     }
 
     #[test]

@@ -14,9 +14,13 @@ pub(in super::super) fn fill(pattern: Pattern, words: u64, facts: &Facts) -> Vec
         Pattern::Poison => (0, pattern.word(0), 0),
         Pattern::Words { seed } => (1, 0, seed),
         Pattern::Uniform { precision: Precision::F64, seed } => (3, 0, seed),
+        Pattern::Uniform { precision: Precision::F16, seed } => (7, 0, seed),
+        Pattern::Uniform { precision: Precision::Bf16, seed } => (8, 0, seed),
         Pattern::Uniform { seed, .. } => (2, 0, seed),
         Pattern::Integers { precision: Precision::I32, seed } => (4, 0, seed),
         Pattern::Integers { precision: Precision::F64, seed } => (6, 0, seed),
+        Pattern::Integers { precision: Precision::F16, seed } => (9, 0, seed),
+        Pattern::Integers { precision: Precision::Bf16, seed } => (10, 0, seed),
         Pattern::Integers { seed, .. } => (5, 0, seed),
     };
     let dispatch = |span: &Span| Dispatch {

@@ -1,0 +1,115 @@
+//! `rooflint health`: is this card what I pay for?
+
+use clap::{Args, FromArgMatches};
+
+use super::run::{conduct, describe, lock, selectors};
+use super::{Command, Exit, Failure, print, progress};
+use crate::health::{Health, Mark, Verdict, judge};
+use crate::measure::plan::plan;
+use crate::measure::supervisor::{Finish, Supervisor};
+use crate::measure::telemetry;
+use crate::record::{AxisValue, Record};
+use crate::suite::{self, Profile, Request};
+use crate::units::Seconds;
+
+pub const COMMAND: Command = Command {
+    name: "health",
+    declare: |command| {
+        Arguments::augment_args(
+            command.about("Check whether a GPU is what its owner pays for, in under a minute").after_help(
+                "Reads what the card says of itself, measures its bandwidth and its arithmetic, and holds both against \
+                 healthy cards of its model.\nExit codes: 0 healthy, 1 slow, 3 not comparable, 4 no such device.",
+            ),
+        )
+    },
+    run: |matches| run(&Arguments::from_arg_matches(matches).map_err(Failure::usage)?),
+};
+
+#[derive(Args)]
+struct Arguments {
+    /// Device to check, as 'rooflint devices' lists it
+    #[arg(long, value_name = "DEVICE", default_value = "cuda")]
+    device: String,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Longest time for one case.
+const DEADLINE_S: f64 = 60.0;
+/// Time for all cases.
+const BUDGET_S: f64 = 30.0;
+
+fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let devices = describe(&selectors(std::slice::from_ref(&arguments.device))?)?;
+    let _locks = lock(&devices)?;
+    let [device] = devices.as_slice() else {
+        return Err(Failure::usage("health is asked of one device at a time"));
+    };
+    let device = device.clone();
+    let before = telemetry::card(&device);
+    let records = measure(devices)?;
+    let after = telemetry::card(&device);
+    let health = judge(&device, &before, &after, &records).map_err(Failure::usage)?;
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&health).map_err(Failure::usage)? + "\n",
+        false => words(&health),
+    };
+    print(&text)?;
+    Ok(match health.verdict {
+        Verdict::Healthy => Exit::Fine,
+        Verdict::Slow { .. } => Exit::Finding,
+        Verdict::Unknown { .. } => Exit::Inconclusive,
+    })
+}
+
+/// Copies, triads, and f32 arithmetic of the quick profile.
+fn measure(devices: Vec<crate::record::DeviceInfo>) -> Result<Vec<Record>, Failure> {
+    let words = |list: &[&str]| list.iter().map(|word| AxisValue::from(*word)).collect::<Vec<_>>();
+    let axes = [("kernel".to_owned(), words(&["copy", "triad"])), ("precision".to_owned(), words(&["f32"]))];
+    let request = Request { profile: Profile::Quick, axes: axes.into(), shapes: Vec::new(), seed: 1 };
+    let benchmarks: Vec<_> = ["memory", "fma"].into_iter().filter_map(suite::find).collect();
+    let plan = plan(devices, &benchmarks, &request).map_err(Failure::usage)?;
+    let seconds = |value| Seconds::new(value).unwrap_or(Seconds::ZERO);
+    let (mut supervisor, interrupter) =
+        Supervisor::new(conduct(Profile::Quick, Some(seconds(BUDGET_S)), seconds(DEADLINE_S))?);
+    ctrlc::set_handler(move || interrupter.interrupt())
+        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))?;
+    let mut records = Vec::new();
+    let mut watch = progress::watch(&plan, plan.cases.len());
+    let mut keep = |record: &Record| {
+        records.push(record.clone());
+        Ok(())
+    };
+    let finish = supervisor.run(&plan, &|_| true, &mut keep, watch.as_mut()).map_err(Failure::usage)?;
+    drop(watch);
+    match finish {
+        Finish::Complete => Ok(records),
+        Finish::Interrupted => Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() }),
+    }
+}
+
+/// The checks as lines, then the verdict with its reasons.
+fn words(health: &Health) -> String {
+    let mut text = String::new();
+    for check in &health.checks {
+        let mark = match check.mark {
+            Mark::Fine => "ok  ",
+            Mark::Note => "NOTE",
+            Mark::Low => "LOW ",
+        };
+        let expected = check.expected.as_ref().map_or(String::new(), |expected| format!("  (expected {expected})"));
+        text += &format!("{mark}  {}: {}{expected}\n", check.name, check.found);
+    }
+    let (verdict, why): (_, &[String]) = match &health.verdict {
+        Verdict::Healthy => ("Healthy.", &[]),
+        Verdict::Slow { why } => ("Slow:", why),
+        Verdict::Unknown { why } => ("Not comparable:", why),
+    };
+    text += verdict;
+    text += "\n";
+    for reason in why {
+        text += &format!("  {reason}\n");
+    }
+    text
+}

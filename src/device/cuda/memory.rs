@@ -1,0 +1,177 @@
+//! Buffers: allocation, and bytes in and out.
+
+use std::collections::BTreeMap;
+
+use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
+
+use super::driver::{Failed, call};
+use super::handles::{DeviceMemory, PinnedMemory};
+use crate::device::{BufferId, DeviceError, Place};
+use crate::units::ByteCount;
+
+/// Buffers are whole multiples of this: kernels go through memory in packs of 16 bytes.
+const GRAIN: u64 = 256;
+/// Bytes read back at a time: checks read in small pieces, one after another.
+const BLOCK: u64 = 4 << 20;
+
+/// Where a buffer is.
+pub(super) enum Storage {
+    Device(DeviceMemory),
+    Pinned(PinnedMemory),
+    Pageable(Vec<u8>),
+}
+
+/// A buffer.
+pub(super) struct Buffer {
+    /// Bytes asked for.
+    pub size: u64,
+    /// Bytes it has.
+    pub padded: u64,
+    pub storage: Storage,
+}
+
+/// All buffers, and the last block read from one.
+#[derive(Default)]
+pub(super) struct Memory {
+    buffers: BTreeMap<u32, Buffer>,
+    read: Option<(u32, u64, Vec<u8>)>,
+}
+
+fn failed(call: &'static str, message: String) -> DeviceError {
+    DeviceError::Call { call, message }
+}
+
+/// Free memory of the device, in bytes.
+fn free() -> u64 {
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: the driver writes two numbers.
+    let asked = call("cuMemGetInfo", || unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) });
+    asked.map_or(0, |()| free as u64)
+}
+
+impl Memory {
+    pub fn get(&self, id: BufferId, call: &'static str) -> Result<&Buffer, DeviceError> {
+        self.buffers.get(&id.0).ok_or_else(|| failed(call, format!("no buffer {}", id.0)))
+    }
+
+    fn get_mut(&mut self, id: BufferId, call: &'static str) -> Result<&mut Buffer, DeviceError> {
+        self.buffers.get_mut(&id.0).ok_or_else(|| failed(call, format!("no buffer {}", id.0)))
+    }
+
+    /// Forgets what was read: the device is about to write.
+    pub fn forget(&mut self) {
+        self.read = None;
+    }
+
+    pub fn alloc(&mut self, number: u32, size: ByteCount, place: Place) -> Result<(), DeviceError> {
+        let padded = size.0.checked_next_multiple_of(GRAIN).unwrap_or(u64::MAX / GRAIN * GRAIN).max(GRAIN);
+        let refused = |error: Failed| match error.code {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                DeviceError::OutOfMemory { asked: size, available: ByteCount(free()) }
+            }
+            _ => error.into(),
+        };
+        let storage = match place {
+            Place::Device => Storage::Device(DeviceMemory::new(padded as usize).map_err(refused)?),
+            Place::HostPinned => Storage::Pinned(PinnedMemory::new(padded as usize).map_err(refused)?),
+            Place::HostPageable => {
+                let mut bytes = Vec::new();
+                let none = DeviceError::OutOfMemory { asked: size, available: ByteCount::ZERO };
+                bytes.try_reserve_exact(padded as usize).map_err(|_| none)?;
+                bytes.resize(padded as usize, 0);
+                Storage::Pageable(bytes)
+            }
+        };
+        self.buffers.insert(number, Buffer { size: size.0, padded, storage });
+        Ok(())
+    }
+
+    pub fn release(&mut self, from: u32) {
+        self.forget();
+        drop(self.buffers.split_off(&from));
+    }
+
+    /// The bytes of a buffer of host memory; `None` for one of the device's.
+    pub fn host(&mut self, id: BufferId) -> Result<Option<&mut [u8]>, DeviceError> {
+        self.forget();
+        Ok(match &mut self.get_mut(id, "fill")?.storage {
+            Storage::Device(_) => None,
+            Storage::Pinned(pinned) => Some(pinned.bytes_mut()),
+            Storage::Pageable(bytes) => Some(bytes),
+        })
+    }
+
+    /// Holds a range against a buffer's size.
+    fn check(&self, id: BufferId, at: ByteCount, len: usize, call: &'static str) -> Result<(), DeviceError> {
+        let size = self.get(id, call)?.size;
+        match at.0.checked_add(len as u64) {
+            Some(end) if end <= size => Ok(()),
+            _ => {
+                let message = format!("{len} bytes at {} reach past the {size} bytes of buffer {}", at.0, id.0);
+                Err(failed(call, message))
+            }
+        }
+    }
+
+    pub fn write(&mut self, to: BufferId, at: ByteCount, bytes: &[u8]) -> Result<(), DeviceError> {
+        self.check(to, at, bytes.len(), "write")?;
+        self.forget();
+        let start = at.0 as usize;
+        match &mut self.get_mut(to, "write")?.storage {
+            Storage::Pinned(pinned) => pinned.bytes_mut()[start..][..bytes.len()].copy_from_slice(bytes),
+            Storage::Pageable(held) => held[start..][..bytes.len()].copy_from_slice(bytes),
+            Storage::Device(device) => {
+                let to = device.pointer + at.0;
+                // SAFETY: the range was held against the buffer's size, and the host's bytes are as many.
+                call("cuMemcpyHtoD", || unsafe { sys::cuMemcpyHtoD_v2(to, bytes.as_ptr().cast(), bytes.len()) })?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn read(&mut self, from: BufferId, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError> {
+        self.check(from, at, into.len(), "read")?;
+        let (mut at, mut into) = (at.0, into);
+        while !into.is_empty() {
+            let start = at / BLOCK * BLOCK;
+            self.load(from, start)?;
+            let held = self.read.as_ref().map_or(&[][..], |(_, _, bytes)| bytes);
+            let held = held.get((at - start) as usize..).unwrap_or(&[]);
+            let count = held.len().min(into.len());
+            if count == 0 {
+                return Err(failed("read", format!("buffer {} ends before byte {at}", from.0)));
+            }
+            let (now, later) = into.split_at_mut(count);
+            now.copy_from_slice(&held[..count]);
+            (at, into) = (at + count as u64, later);
+        }
+        Ok(())
+    }
+
+    /// Makes the block at `start` the one held.
+    fn load(&mut self, from: BufferId, start: u64) -> Result<(), DeviceError> {
+        if self.read.as_ref().is_some_and(|(id, at, _)| (*id, *at) == (from.0, start)) {
+            return Ok(());
+        }
+        let buffer = self.get(from, "read")?;
+        let count = BLOCK.min(buffer.padded.saturating_sub(start)) as usize;
+        let part = start as usize..start as usize + count;
+        let bytes = match &buffer.storage {
+            Storage::Pinned(pinned) => pinned.bytes()[part].to_vec(),
+            Storage::Pageable(bytes) => bytes[part].to_vec(),
+            Storage::Device(device) => {
+                let mut bytes = vec![0; count];
+                copy_out(device.pointer + start, &mut bytes)?;
+                bytes
+            }
+        };
+        self.read = Some((from.0, start, bytes));
+        Ok(())
+    }
+}
+
+/// Copies bytes from an address of the device that has as many.
+fn copy_out(from: CUdeviceptr, into: &mut [u8]) -> Result<(), Failed> {
+    // SAFETY: the caller keeps within a buffer, and the host has room for as many bytes.
+    call("cuMemcpyDtoH", || unsafe { sys::cuMemcpyDtoH_v2(into.as_mut_ptr().cast(), from, into.len()) })
+}

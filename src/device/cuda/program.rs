@@ -1,0 +1,282 @@
+//! Recorded programs: every step on every row of bindings with its arguments laid out, nothing left to look up in a
+//! timed window.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
+
+use super::devices::Found;
+use super::driver::{Failed, call};
+use super::handles::{Graph, Module, Stream};
+use super::images;
+use super::kernels::{self, Value};
+use super::memory::{Memory, Storage};
+use crate::device::{Arg, BufferId, DeviceError, Program, Slot, Step, Submit};
+
+/// Loaded modules, and how each came to be.
+#[derive(Default)]
+pub(super) struct Code {
+    modules: BTreeMap<&'static str, Module>,
+    /// `cubin sm_90a`, or `PTX compiled by the driver`.
+    pub origins: BTreeSet<String>,
+}
+
+impl Code {
+    /// An entry point of a kernel's module, which is loaded when it is first asked for.
+    pub fn function(&mut self, id: &str, entry: &str, device: &Found) -> Result<CUfunction, DeviceError> {
+        let image = images::find(id).ok_or_else(|| DeviceError::Unsupported(format!("CUDA has no kernel '{id}'")))?;
+        if !self.modules.contains_key(image.id) {
+            let (module, origin) = load(image, device)?;
+            self.modules.insert(image.id, module);
+            self.origins.insert(origin);
+        }
+        match self.modules.get(image.id) {
+            Some(module) => {
+                let function = module.function(entry)?;
+                if ["cache_read", "chase"].contains(&image.id) {
+                    prefer_cache(function)?;
+                }
+                Ok(function)
+            }
+            None => Err(DeviceError::Unsupported(format!("CUDA has no kernel '{id}'"))),
+        }
+    }
+}
+
+/// Leaves none of the memory that caches and work groups share to work groups.
+fn prefer_cache(function: CUfunction) -> Result<(), Failed> {
+    let carve_out = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+    // SAFETY: the function's module is loaded.
+    call("cuFuncSetAttribute", || unsafe { sys::cuFuncSetAttribute(function, carve_out, 0) })
+}
+
+/// Loads the machine code made for the device, or has the driver compile the PTX.
+fn load(image: &images::Image, device: &Found) -> Result<(Module, String), DeviceError> {
+    let made_for = image.cubins.iter().find(|(capability, _)| *capability == device.capability);
+    if let Some(((major, minor), cubin)) = made_for {
+        match Module::load(cubin) {
+            Ok(module) => return Ok((module, format!("cubin sm_{major}{minor}"))),
+            // A driver may refuse machine code and take the text.
+            Err((
+                Failed { code: CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | CUresult::CUDA_ERROR_INVALID_IMAGE, .. },
+                _,
+            )) => {}
+            Err((error, _)) => return Err(error.into()),
+        }
+    }
+    match Module::load(image.ptx.as_bytes()) {
+        Ok(module) => Ok((module, "PTX compiled by the driver".to_owned())),
+        Err((Failed { code: CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU, .. }, _)) => {
+            Err(DeviceError::Unsupported(format!(
+                "kernel '{}' needs compute capability 8.0 or later; the device has {}.{}",
+                image.id, device.capability.0, device.capability.1
+            )))
+        }
+        Err((error, said)) => {
+            let said = if said.is_empty() { said } else { format!("; the compiler says: {said}") };
+            let message = format!("kernel '{}': {error}{said}", image.id);
+            Err(DeviceError::Call { call: "load", message })
+        }
+    }
+}
+
+/// Something put into a stream.
+pub(super) enum Work {
+    /// A launch, with its arguments in eight bytes each.
+    Launch { function: CUfunction, blocks: u32, threads: u32, values: Vec<u64> },
+    /// A copy within the device.
+    Within { from: CUdeviceptr, to: CUdeviceptr, bytes: usize },
+    /// A copy from the host's memory.
+    ToDevice { from: *const u8, to: CUdeviceptr, bytes: usize },
+    /// A copy into the host's memory.
+    ToHost { from: CUdeviceptr, to: *mut u8, bytes: usize },
+}
+
+impl Work {
+    /// Puts it at the end of a stream.
+    pub fn queue(&self, stream: &Stream) -> Result<(), Failed> {
+        match self {
+            Self::Launch { function, blocks, threads, values } => {
+                let mut pointers = [null_mut::<c_void>(); ARGUMENTS_MAX];
+                for (pointer, value) in pointers.iter_mut().zip(values) {
+                    *pointer = std::ptr::from_ref(value).cast_mut().cast();
+                }
+                let parameters = pointers.as_mut_ptr();
+                // SAFETY: the arguments are those of the kernel's contract, which was held against its buffers; the
+                // driver reads them before it returns.
+                call("cuLaunchKernel", || unsafe {
+                    sys::cuLaunchKernel(*function, *blocks, 1, 1, *threads, 1, 1, 0, stream.0, parameters, null_mut())
+                })
+            }
+            Self::Within { from, to, bytes } => {
+                // SAFETY: both ranges lie within their buffers, which outlive the program.
+                call("cuMemcpyDtoDAsync", || unsafe { sys::cuMemcpyDtoDAsync_v2(*to, *from, *bytes, stream.0) })
+            }
+            Self::ToDevice { from, to, bytes } => {
+                // SAFETY: as above.
+                call("cuMemcpyHtoDAsync", || unsafe { sys::cuMemcpyHtoDAsync_v2(*to, from.cast(), *bytes, stream.0) })
+            }
+            Self::ToHost { from, to, bytes } => {
+                // SAFETY: as above.
+                call("cuMemcpyDtoHAsync", || unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), *from, *bytes, stream.0) })
+            }
+        }
+    }
+}
+
+/// Arguments of a kernel, at most.
+const ARGUMENTS_MAX: usize = 8;
+
+/// A program ready to run.
+pub(super) struct Recorded {
+    /// A row per row of bindings; in each what every step does.
+    pub rows: Vec<Vec<Work>>,
+    /// Repeats go as graphs.
+    pub as_graph: bool,
+    /// Copies of pageable memory hold the host until they are done, so they cannot wait behind a latch.
+    pub holds_the_host: bool,
+    /// Graphs made so far, by first row and repeats.
+    pub graphs: BTreeMap<(usize, u64), Graph>,
+}
+
+/// The ways to run a step; none if there is no code for it.
+pub(super) fn options(step: &Step) -> Vec<Step> {
+    match step {
+        Step::Launch { kernel, args, grid, block, shared, .. } => {
+            // Buffers are not known yet; which variants there are does not depend on them.
+            let values: Vec<_> = args.iter().map(|arg| scalar(arg).unwrap_or(Value::Buffer(0, 0))).collect();
+            let launch = |variant| Step::Launch {
+                kernel,
+                variant,
+                args: args.clone(),
+                grid: *grid,
+                block: *block,
+                shared: *shared,
+            };
+            kernels::variants(kernel, &values).into_iter().map(launch).collect()
+        }
+        Step::Copy { .. } => vec![step.clone()],
+        Step::Matmul { .. } | Step::GroupedMatmul { .. } => Vec::new(),
+    }
+}
+
+fn scalar(arg: &Arg) -> Option<Value> {
+    match arg {
+        Arg::Buffer(_) => None,
+        Arg::U32(number) => Some(Value::U32(*number)),
+        Arg::U64(number) => Some(Value::U64(*number)),
+        Arg::F32(number) => Some(Value::F32(*number)),
+        Arg::F64(number) => Some(Value::F64(*number)),
+    }
+}
+
+impl Recorded {
+    /// Binds a program's steps to memory. Nothing runs yet.
+    pub fn new(program: &Program, memory: &Memory, code: &mut Code, device: &Found) -> Result<Self, DeviceError> {
+        // A program without buffers still has its one row.
+        let none = [Vec::new()];
+        let bindings = if program.bindings.is_empty() { &none[..] } else { &program.bindings };
+        let mut recorded = Self {
+            rows: Vec::new(),
+            as_graph: program.submit == Submit::Graph,
+            holds_the_host: false,
+            graphs: BTreeMap::new(),
+        };
+        for slots in bindings {
+            let row = Row { slots, memory };
+            let steps: Result<Vec<_>, _> =
+                program.steps.iter().map(|step| recorded.bind(&row, step, code, device)).collect();
+            recorded.rows.push(steps?);
+        }
+        Ok(recorded)
+    }
+
+    fn bind(&mut self, row: &Row<'_>, step: &Step, code: &mut Code, device: &Found) -> Result<Work, DeviceError> {
+        match step {
+            Step::Launch { kernel, variant, args, grid, .. } => {
+                let values = args.iter().map(|arg| row.value(arg)).collect::<Result<Vec<_>, _>>()?;
+                let geometry = kernels::geometry(kernel, variant, &values, grid[0], device)?;
+                Ok(Work::Launch {
+                    function: code.function(kernel, geometry.entry, device)?,
+                    blocks: geometry.blocks,
+                    threads: geometry.threads,
+                    values: values.into_iter().take(ARGUMENTS_MAX).map(Value::bits).collect(),
+                })
+            }
+            Step::Copy { from, to, bytes } => {
+                let (from, to) = (row.end(*from, bytes.0)?, row.end(*to, bytes.0)?);
+                let bytes = bytes.0 as usize;
+                self.holds_the_host |= matches!((&from, &to), (End::Pageable(_), _) | (_, End::Pageable(_)));
+                match (from, to) {
+                    (End::Device(from), End::Device(to)) => Ok(Work::Within { from, to, bytes }),
+                    (End::Pinned(from) | End::Pageable(from), End::Device(to)) => {
+                        Ok(Work::ToDevice { from, to, bytes })
+                    }
+                    (End::Device(from), End::Pinned(to) | End::Pageable(to)) => Ok(Work::ToHost { from, to, bytes }),
+                    _ => {
+                        Err(DeviceError::Unsupported("copies within the host's memory are no device's work".to_owned()))
+                    }
+                }
+            }
+            Step::Matmul { desc, .. } => {
+                Err(DeviceError::Unsupported(format!("there is no matrix product of {} through CUDA yet", desc.a)))
+            }
+            Step::GroupedMatmul { .. } => {
+                Err(DeviceError::Unsupported("there is no grouped matrix product through CUDA yet".to_owned()))
+            }
+        }
+    }
+}
+
+/// One end of a copy.
+enum End {
+    Device(CUdeviceptr),
+    Pinned(*mut u8),
+    Pageable(*mut u8),
+}
+
+/// A row of bindings and the memory behind it.
+struct Row<'a> {
+    slots: &'a [BufferId],
+    memory: &'a Memory,
+}
+
+impl Row<'_> {
+    fn buffer(&self, slot: Slot) -> Result<&super::memory::Buffer, DeviceError> {
+        let unknown = || invalid(format!("slot {} names no buffer", slot.0));
+        self.memory.get(*self.slots.get(slot.0 as usize).ok_or_else(unknown)?, "record")
+    }
+
+    /// An argument; kernels are lent the device's memory and pinned memory.
+    fn value(&self, arg: &Arg) -> Result<Value, DeviceError> {
+        let Arg::Buffer(slot) = arg else {
+            return scalar(arg).ok_or_else(|| invalid(format!("{arg:?} is no argument")));
+        };
+        let buffer = self.buffer(*slot)?;
+        match &buffer.storage {
+            Storage::Device(memory) => Ok(Value::Buffer(memory.pointer, buffer.size / 4)),
+            Storage::Pinned(memory) => Ok(Value::Buffer(memory.device, buffer.size / 4)),
+            Storage::Pageable(_) => {
+                Err(DeviceError::Unsupported("kernels do not reach pageable memory of the host".to_owned()))
+            }
+        }
+    }
+
+    fn end(&self, slot: Slot, bytes: u64) -> Result<End, DeviceError> {
+        let buffer = self.buffer(slot)?;
+        if bytes > buffer.size {
+            return Err(invalid(format!("{bytes} bytes are more than slot {} has", slot.0)));
+        }
+        Ok(match &buffer.storage {
+            Storage::Device(memory) => End::Device(memory.pointer),
+            Storage::Pinned(memory) => End::Pinned(memory.host),
+            Storage::Pageable(bytes) => End::Pageable(bytes.as_ptr().cast_mut()),
+        })
+    }
+}
+
+fn invalid(message: String) -> DeviceError {
+    DeviceError::Call { call: "record", message }
+}

@@ -1,0 +1,255 @@
+//! `matmul`: matrix products, square and skinny.
+
+mod check;
+
+use self::check::Checker;
+use super::check::seed_of;
+use super::sizes::last_cache;
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand,
+    places_work_groups,
+};
+use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
+use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Precision, Quantity, Work};
+use crate::units::{ByteCount, FlopCount};
+
+/// The row of this benchmark.
+pub(super) struct Matmul;
+
+static META: Meta = Meta {
+    id: "matmul",
+    question: "How fast does this device multiply matrices, large square ones and those of a small batch?",
+    formula: "2 m n k / median time of a repeat of c[m, n] = a[m, k] b[k, n]. Bytes: a and b read once, c written once.",
+    caveats: &[
+        "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU, and this project's \
+         own kernels where no library can be called, as through wgpu and for 16-bit formats on the CPU. The variant \
+         names the plan that won the race.",
+        "f16 and bf16 are the format of a, b and c alike; sums are in f32 and rounded once. Products of 16-bit numbers \
+         are exact in f32, so only the sums and the last rounding err.",
+        "Where fewer than 1024 operations are made per byte of b, repeats rotate through copies of b that together \
+         exceed the last cache four times, as a model's weights do; a and c stay warm, as activations do. A larger m \
+         is bound by arithmetic wherever b lies, and has one b.",
+        "A small m is bound by reading b: compare its bytes per second with memory's read. On the CPU the crate's path \
+         for m = 1 in f32 reads b at well under half of that, where OpenBLAS comes near it.",
+        "Data are random over [-1, 1) with full significands, unless data says otherwise. Zeros or small integers toggle \
+         fewer wires and run faster on devices limited by power: ask with --data random,integers,zeros. Only random \
+         data make a ceiling.",
+    ],
+    quantity: Quantity::Throughput,
+    axes: &[
+        Axis {
+            name: "m",
+            about: "rows of a and c: the batch (4096 where only n or k is given)",
+            words: &[],
+            range: SIDE,
+        },
+        Axis { name: "n", about: "columns of b and c (4096 where only m or k is given)", words: &[], range: SIDE },
+        Axis { name: "k", about: "columns of a, rows of b (4096 where only m or n is given)", words: &[], range: SIDE },
+        Axis { name: "precision", about: "number format of all operands", words: &PRECISIONS, range: WORDS_ONLY },
+        Axis {
+            name: "data",
+            about: "what a and b hold: random over [-1, 1), integers from -4 to 4, zeros",
+            words: &["random", "integers", "zeros"],
+            range: WORDS_ONLY,
+        },
+    ],
+};
+
+/// With this many operations per byte of b, reading b takes little time on any device: the highest ridge
+/// point of a datasheet is 590 FLOP/byte (H100 SXM, dense FP8 over HBM3).
+const ARITHMETIC_BOUND: u64 = 1024;
+/// The same for a renderer on the cores of a CPU, whose ridge point is a tenth of that.
+const SOFTWARE_BOUND: u64 = 128;
+/// Copies of b together are at least this many times the last cache …
+const COLD: u64 = 4;
+/// … but no more than this many copies.
+const COPIES_MAX: u64 = 64;
+
+impl Benchmark for Matmul {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
+        let precision = ("precision", vec![AxisValue::from("f32")]);
+        let data = ("data", vec![AxisValue::from("random")]);
+        if ["m", "n", "k"].iter().any(|axis| request.axes.contains_key(*axis)) {
+            let side = vec![AxisValue::Count(4096)];
+            return expand(META.id, request, &[("m", side.clone()), ("n", side.clone()), ("k", side), precision, data]);
+        }
+        let shapes = shapes(request, device).into_iter();
+        let point = |MatmulShape { m, n, k, precision: own }| {
+            let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side)| (name, vec![AxisValue::Count(side)]));
+            let [m, n, k] = axes;
+            let mut request = request.clone();
+            if let Some(own) = own {
+                request.axes.insert("precision".to_owned(), vec![own.name().into()]);
+            }
+            expand(META.id, &request, &[m, n, k, precision.clone(), data.clone()])
+        };
+        shapes.flat_map(point).collect()
+    }
+
+    fn work(&self, case: &Case) -> Work {
+        let shape = Shape::of(case);
+        let size = shape.precision.size();
+        Work {
+            bytes_read_b: ByteCount((shape.m * shape.k + shape.k * shape.n) * size),
+            bytes_written_b: ByteCount(shape.m * shape.n * size),
+            flop: [(shape.precision, FlopCount(2 * shape.m * shape.n * shape.k))].into(),
+            ..Work::default()
+        }
+    }
+
+    fn footprint(&self, device: &DeviceInfo, case: &Case) -> ByteCount {
+        let shape = Shape::of(case);
+        let b = shape.k * shape.n * shape.copies(device);
+        ByteCount((shape.m * shape.k + b + shape.m * shape.n) * shape.precision.size())
+    }
+
+    fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
+        let shape = Shape::of(case);
+        let size = shape.precision.size();
+        let (Some(pattern_a), Some(_)) = (shape.a(case), shape.b(case, 0)) else {
+            return Err(Stop::Skip(format!("there is no filling for {}", shape.precision)));
+        };
+        // The library users would call, where there is one.
+        let mut step = shape.step(Provider::Vendor);
+        if device.options(&step)?.is_empty() {
+            step = shape.step(Provider::Own);
+            if device.options(&step)?.is_empty() {
+                let Shape { m, n, k, precision } = shape;
+                return Err(Stop::Skip(format!(
+                    "the device has no matrix product of {precision} with {m} x {n} x {k}"
+                )));
+            }
+        }
+        let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
+        device.fill(a, pattern_a)?;
+        let c = device.alloc(ByteCount(shape.m * shape.n * size), Place::Device)?;
+        device.fill(c, Pattern::Poison)?;
+        let mut bindings = Vec::new();
+        for pattern_b in (0..shape.copies(device.info())).map_while(|copy| shape.b(case, copy)) {
+            let b = device.alloc(ByteCount(shape.k * shape.n * size), Place::Device)?;
+            device.fill(b, pattern_b)?;
+            bindings.push(vec![a, b, c]);
+        }
+        Ok(Program { steps: vec![step], bindings, outputs: vec![c], submit: Submit::Stream })
+    }
+
+    fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+        Checker::new(case)?.check(case, outputs)
+    }
+}
+
+/// The user's shapes, or the profile's. Shapes of a precision other than the default come after the others, and not
+/// where the user names precisions.
+fn shapes(request: &Request, device: &DeviceInfo) -> Vec<MatmulShape> {
+    if !request.shapes.is_empty() {
+        return request.shapes.clone();
+    }
+    let (squares, batches) = sides(request.profile, device.kind);
+    let mut shapes = of(None, squares, batches);
+    if request.axes.contains_key("precision") {
+        return shapes;
+    }
+    // The 16-bit format that the device computes in: a GPU's units know f16, and a CPU's, if any, bf16.
+    let (first, second) = match places_work_groups(device) {
+        true => (Precision::F16, Precision::Bf16),
+        false => (Precision::Bf16, Precision::F16),
+    };
+    let narrow = match (request.profile, device.kind) {
+        (Profile::Quick, DeviceKind::Software) => Vec::new(),
+        (Profile::Quick, _) => of(Some(first), &[], &batches[..1]),
+        (Profile::Standard, DeviceKind::Software) => of(Some(first), &squares[..1], &batches[..1]),
+        (Profile::Standard, _) => of(Some(first), &squares[squares.len() - 1..], batches),
+        (Profile::Full, _) => [first, second].into_iter().flat_map(|form| of(Some(form), squares, batches)).collect(),
+    };
+    shapes.extend(narrow);
+    shapes
+}
+
+/// A profile's sides of square matrices, and its batches.
+fn sides(profile: Profile, kind: DeviceKind) -> (&'static [u64], &'static [u64]) {
+    match profile {
+        // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
+        Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
+        Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
+        Profile::Quick => (&[2048], &[1, 8, 64]),
+        Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
+        Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
+    }
+}
+
+/// Shapes of a precision: square, and batches on a layer of 4096.
+fn of(precision: Option<Precision>, squares: &[u64], batches: &[u64]) -> Vec<MatmulShape> {
+    let squares = squares.iter().map(|side| [*side; 3]);
+    let shapes = squares.chain(batches.iter().map(|batch| [*batch, 4096, 4096]));
+    shapes.map(|[m, n, k]| MatmulShape { m, n, k, precision }).collect()
+}
+
+/// The axes of a case.
+struct Shape {
+    m: u64,
+    n: u64,
+    k: u64,
+    precision: Precision,
+}
+
+/// Whether a format has 16 bits: its sums are in `F32`.
+fn is_narrow(precision: Precision) -> bool {
+    matches!(precision, Precision::F16 | Precision::Bf16)
+}
+
+impl Shape {
+    fn of(case: &Case) -> Self {
+        let side = |axis| case.count(axis).unwrap_or(1);
+        let precision = case.word("precision").and_then(|word| word.parse().ok()).unwrap_or(Precision::F32);
+        Self { m: side("m"), n: side("n"), k: side("k"), precision }
+    }
+
+    fn step(&self, provider: Provider) -> Step {
+        Step::Matmul { desc: self.desc(provider), plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) }
+    }
+
+    fn desc(&self, provider: Provider) -> MatmulDesc {
+        MatmulDesc {
+            m: self.m,
+            n: self.n,
+            k: self.k,
+            a: self.precision,
+            b: self.precision,
+            c: self.precision,
+            accumulate: if is_narrow(self.precision) { Precision::F32 } else { self.precision },
+            b_transposed: false,
+            provider,
+        }
+    }
+
+    /// Copies of b that repeats rotate through.
+    fn copies(&self, device: &DeviceInfo) -> u64 {
+        let bound = if device.kind == DeviceKind::Software { SOFTWARE_BOUND } else { ARITHMETIC_BOUND };
+        if 2 * self.m / self.precision.size() >= bound {
+            return 1;
+        }
+        (COLD * last_cache(device)).div_ceil(self.k * self.n * self.precision.size()).clamp(1, COPIES_MAX)
+    }
+
+    fn a(&self, case: &Case) -> Option<Pattern> {
+        self.pattern(case, 0)
+    }
+
+    fn b(&self, case: &Case, copy: u64) -> Option<Pattern> {
+        self.pattern(case, 1 + copy)
+    }
+
+    /// What the `stream`-th operand holds.
+    fn pattern(&self, case: &Case, stream: u64) -> Option<Pattern> {
+        let seed = seed_of(case, stream);
+        match case.word("data") {
+            Some("zeros") => Some(Pattern::Zeros),
+            Some("integers") => Pattern::integers(self.precision, seed),
+            _ => Pattern::uniform(self.precision, seed),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The CUDA backend: the conformance list, every variant of every kernel, and the program run on a device. On a machine
+//! without an NVIDIA GPU the emulator of `ci/emulator` stands in, which `ci/test` puts where libraries are looked for.
+//! Where there is neither the tests say so and end; `ROOFLINT_REQUIRE=cuda` makes that a failure.
+
+use rooflint::device::{self, Device, DeviceError, Place, Probe, Program, Slot, Step, Submit};
+use rooflint::record::{AxisValue, Case, DeviceInfo, DeviceKind};
+use rooflint::suite;
+use rooflint::units::ByteCount;
+
+use crate::conformance::{self, once, words};
+use crate::suite::every_way_is_right;
+
+/// The devices here; none is a failure where CUDA is required.
+fn devices() -> Vec<DeviceInfo> {
+    let (backend, _) = device::select("cuda").unwrap();
+    match (backend.probe)() {
+        Probe::Present(found) => found,
+        Probe::Absent { reason } => {
+            let required = std::env::var("ROOFLINT_REQUIRE").unwrap_or_default();
+            assert!(!required.split(',').any(|id| id == "cuda"), "cuda is required and absent: {reason}");
+            println!("left out, cuda is absent: {reason}");
+            Vec::new()
+        }
+    }
+}
+
+fn open(info: &DeviceInfo) -> Box<dyn Device> {
+    let (backend, rest) = device::select(&info.selector).unwrap();
+    (backend.open)(rest).unwrap()
+}
+
+#[test]
+fn conforms() {
+    for info in devices() {
+        conformance::run(open(&info).as_mut());
+    }
+}
+
+#[test]
+fn is_described_without_being_opened() {
+    for info in devices() {
+        let (backend, rest) = device::select(&info.selector).unwrap();
+        assert_eq!((backend.id, backend.hidden), ("cuda", false));
+        assert_eq!(&(backend.describe)(rest).unwrap(), &info);
+        // The PCI address names it too.
+        assert_eq!(&(backend.describe)(info.identity.as_deref().unwrap()).unwrap(), &info);
+        assert!(info.features.is_sorted() && info.compute_units > 1 && info.last_cache().is_some());
+        assert_eq!(info.name.contains("Emulated"), info.kind == DeviceKind::Emulated, "{info:?}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named_in_the_error() {
+    let (backend, _) = device::select("cuda").unwrap();
+    for selector in ["99", "-1", "x", "ffff:ff:ff.f"] {
+        let (opened, described) = ((backend.open)(selector).err().unwrap(), (backend.describe)(selector).unwrap_err());
+        assert_eq!(opened, described);
+        let told = if devices().is_empty() { "driver" } else { selector };
+        assert!(opened.to_string().contains(told), "{opened}");
+    }
+}
+
+#[test]
+fn the_clock_is_that_of_events_and_agrees_with_the_hosts() {
+    for info in devices() {
+        let cuda = open(&info);
+        let timer = cuda.timer();
+        assert_eq!(timer.clock, "cuda_event");
+        assert!((timer.agreement.unwrap().get() - 1.0).abs() <= 0.05, "{timer:?}");
+        assert!(cuda.conditions()["submission"].contains("latch"), "{:?}", cuda.conditions());
+        assert!(!cuda.conditions()["code"].is_empty());
+    }
+}
+
+/// A case of numbers, and a word where it has one.
+fn case(benchmark: &str, counts: &[(&'static str, u64)], words: &[(&'static str, &str)]) -> Case {
+    let counts = counts.iter().map(|(name, count)| (*name, AxisValue::Count(*count)));
+    let words = words.iter().map(|(name, word)| (*name, AxisValue::from(*word)));
+    Case::new(benchmark, counts.chain(words), 42)
+}
+
+#[test]
+fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
+    for info in devices() {
+        let mut cases = Vec::new();
+        for kernel in ["read", "write", "copy", "triad"] {
+            for words in [1_u64, 2, 7, 16, 17, 63, 64, 100, 255, 256, 1000, 4099, 65_537] {
+                cases.push(case("memory", &[("size", words * 4)], &[("kernel", kernel)]));
+            }
+        }
+        for precision in ["f64", "f32", "f16", "bf16", "i32", "i8"].into_iter().filter(|name| {
+            suite::find("fma").unwrap().meta().axes[0].words.contains(name)
+                && info.features.iter().any(|has| has == name)
+        }) {
+            cases.push(case("fma", &[("threads", 1)], &[("precision", precision)]));
+        }
+        for slice in ["private", "shared"] {
+            for (words, units) in [(100_u64, 1), (4099, 3), (65_536, 8)] {
+                cases.push(case("cache", &[("size", 4 * words), ("threads", units)], &[("slice", slice)]));
+            }
+        }
+        for (size, stride, chains) in [(64_u64, 64_u64, 1_u64), (16 << 10, 64, 3), (1 << 20, 4096, 8)] {
+            cases.push(case("latency", &[("size", size), ("stride", stride), ("chains", chains)], &[]));
+        }
+        for fmas in [1_u64, 2, 4, 8, 24, 64] {
+            for words in [1_u64, 17, 4099] {
+                cases.push(case("intensity", &[("fmas", fmas), ("size", 4 * words)], &[]));
+            }
+        }
+        for route in suite::find("transfer").unwrap().meta().axes[0].words {
+            for words in [1_u64, 4099, 70_001] {
+                cases.push(case("transfer", &[("size", 4 * words)], &[("route", route)]));
+            }
+        }
+        for (wait, submit) in [("after_all", "stream"), ("after_all", "graph"), ("after_each", "stream")] {
+            cases.push(case("launch", &[("threads", 3)], &[("wait", wait), ("submit", submit)]));
+        }
+        every_way_is_right(open(&info).as_mut(), &cases);
+    }
+}
+
+/// More launches than wait behind one latch, and more than one graph holds.
+#[test]
+fn long_windows_go_in_batches() {
+    for info in devices() {
+        let mut cuda = open(&info);
+        for submit in [Submit::Stream, Submit::Graph] {
+            let buffers: Vec<_> = (0..3).map(|_| cuda.alloc(ByteCount(4096), Place::Device).unwrap()).collect();
+            let args = vec![device::Arg::Buffer(Slot(0)), device::Arg::U64(4), device::Arg::U32(7)];
+            let bindings = buffers.iter().map(|buffer| vec![*buffer]).collect();
+            let program =
+                Program { steps: vec![Step::launch("empty", args)], bindings, outputs: buffers.clone(), submit };
+            let recorded = cuda.record(&program).unwrap();
+            for buffer in &buffers {
+                cuda.fill(*buffer, device::Pattern::Poison).unwrap();
+            }
+            let window = device::Window { samples: 2, repeats: 700, ..once(1) };
+            let window = device::Window { start: device::Start::Queued, ..window };
+            let timings = cuda.run(recorded, &window).unwrap();
+            assert_eq!(timings.len(), 2);
+            assert!(timings.iter().all(|timing| timing.elapsed.get() > 0.0), "{timings:?}");
+            for buffer in &buffers {
+                assert_eq!(words(cuda.as_mut(), *buffer, 49)[48], 10);
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_reach_pinned_memory_and_no_pageable_one() {
+    for info in devices() {
+        let mut cuda = open(&info);
+        for place in [Place::HostPinned, Place::HostPageable] {
+            let buffer = cuda.alloc(ByteCount(4096), place).unwrap();
+            let args = vec![device::Arg::Buffer(Slot(0)), device::Arg::U64(100), device::Arg::U32(5)];
+            let steps = vec![Step::launch("memory_write", args)];
+            let program =
+                Program { steps, bindings: vec![vec![buffer]], outputs: vec![buffer], submit: Submit::Stream };
+            match cuda.record(&program) {
+                Ok(recorded) => {
+                    assert_eq!(place, Place::HostPinned);
+                    cuda.run(recorded, &once(1)).unwrap();
+                    assert_eq!(words(cuda.as_mut(), buffer, 3), [5, 6, 7]);
+                }
+                Err(error) => {
+                    assert!(matches!(error, DeviceError::Unsupported(_)) && place == Place::HostPageable, "{error}");
+                }
+            }
+        }
+    }
+}
