@@ -1,6 +1,6 @@
 //! From parsed text to instructions that execute: names resolved, device functions put in place of their calls.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -97,13 +97,11 @@ pub fn kernel(source: &ptx::Source, function: &Function, variables: &HashMap<Str
     };
     let shared = source.variables.iter().filter(|variable| variable.space == Space::Shared);
     let (dynamic, fixed): (Vec<_>, Vec<_>) = shared.partition(|variable| variable.size == 0);
-    // Only what the kernel names counts, as with a linker.
-    let text = format!("{:?}", function.body);
-    let mut used = text;
-    for callee in source.functions.iter().filter(|callee| !callee.entry) {
-        used.push_str(&format!("{:?}", callee.body));
-    }
-    for variable in fixed.iter().filter(|variable| used.contains(&format!("\"{}\"", variable.name))) {
+    // Only what the kernel or a function names counts, as with a linker.
+    let functions = source.functions.iter().filter(|callee| !callee.entry || std::ptr::eq(*callee, function));
+    let used: HashSet<&str> =
+        functions.flat_map(|function| ptx::names_in(function.body.as_deref().unwrap_or_default())).collect();
+    for variable in fixed.iter().filter(|variable| used.contains(variable.name.as_str())) {
         let at = decoder.place_shared(variable);
         globals.insert(variable.name.clone(), at);
     }
@@ -132,7 +130,7 @@ pub fn kernel(source: &ptx::Source, function: &Function, variables: &HashMap<Str
     decoder.check_labels()?;
     // A compiler keeps to what lets a whole block of the largest size run.
     let most = function.max_threads.map_or(255, |(threads, _)| (65_536 / threads.max(1)).min(255));
-    let register_estimate = crate::registers::estimate(source, function).min(most);
+    let register_estimate = crate::registers::estimate(function).min(most);
     Ok(Kernel {
         name: function.name.clone(),
         code: decoder.code,

@@ -26,7 +26,7 @@ fn wanted() -> &'static [(String, u64)] {
     })
 }
 
-const KINDS: [&str; 7] = ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted", "missing"];
+const KINDS: [&str; 6] = ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted"];
 
 /// A fault that is not known here would be asked for in vain.
 pub fn unknown() -> Option<&'static str> {

@@ -15,7 +15,7 @@ pub const TF32: Format = Format { exponent_bits: 8, mantissa_bits: 10, infinite:
 pub const E4M3: Format = Format { exponent_bits: 4, mantissa_bits: 3, infinite: false };
 pub const E5M2: Format = Format { exponent_bits: 5, mantissa_bits: 2, infinite: true };
 
-/// How a value between two others is rounded. PTX ISA 9.7.9.21 `cvt`.
+/// How a value between two others is rounded. PTX ISA 9.7.9 `cvt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
     NearestEven,
@@ -49,6 +49,12 @@ impl Format {
     /// The value of some bits.
     pub fn decode(self, bits: u32) -> f64 {
         let magnitude = bits & self.magnitude();
+        // Normal numbers only change the width of their fields.
+        if magnitude >> self.mantissa_bits != 0 && magnitude <= self.largest() {
+            let wide = (u64::from(magnitude) << (52 - self.mantissa_bits)) + ((1023 - self.bias() as u64) << 52);
+            let sign = if bits & self.sign_bit() != 0 { 1 << 63 } else { 0 };
+            return f64::from_bits(wide | sign);
+        }
         let (exponent, mantissa) = (magnitude >> self.mantissa_bits, magnitude & ((1 << self.mantissa_bits) - 1));
         let value = if self.infinite && magnitude > self.infinity() || !self.infinite && magnitude == self.magnitude() {
             f64::NAN
@@ -75,6 +81,13 @@ impl Format {
             return sign | overflow;
         }
         let magnitude = value.abs();
+        // Within the normal numbers rounding is an addition to the bits.
+        let (shift, rebias) = (52 - self.mantissa_bits, (1023 - self.bias() as u64) << 52);
+        let wide = magnitude.to_bits();
+        if rounding == Rounding::NearestEven && wide >= rebias + (1 << 52) {
+            let rounded = (wide - rebias + (1 << (shift - 1)) - 1 + (wide >> shift & 1)) >> shift;
+            return sign | if rounded > u64::from(self.largest()) { overflow } else { rounded as u32 };
+        }
         // The exponent of the last place: fixed below the smallest normal number.
         let exponent = ((magnitude.to_bits() >> 52) as i32 - 1023).max(1 - self.bias());
         let scaled = magnitude * power(self.mantissa_bits as i32 - exponent);
@@ -113,4 +126,69 @@ pub fn add_odd(a: f64, b: f64) -> f64 {
     // The neighbour towards the exact sum is odd.
     let away = (error > 0.0) == (sum > 0.0);
     f64::from_bits(if away { sum.to_bits() + 1 } else { sum.to_bits() - 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMATS: [Format; 5] = [F16, BF16, TF32, E4M3, E5M2];
+
+    /// All bits of a format but its NaNs.
+    fn numbers(format: Format) -> impl Iterator<Item = u32> {
+        let all = 0..2 * format.sign_bit();
+        all.filter(move |bits| !format.decode(*bits).is_nan())
+    }
+
+    #[test]
+    fn every_number_is_itself() {
+        for format in FORMATS {
+            for bits in numbers(format) {
+                for rounding in [Rounding::NearestEven, Rounding::Zero, Rounding::NearestAway] {
+                    assert_eq!(format.encode(format.decode(bits), rounding, false), bits, "{format:?} {bits:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn between_two_numbers_the_nearer_is_taken_and_in_the_middle_the_even() {
+        for format in FORMATS {
+            for low in 0..format.largest() {
+                let (below, above) = (format.decode(low), format.decode(low + 1));
+                let middle = (below + above) / 2.0;
+                let encode = |value, rounding| format.encode(value, rounding, false);
+                let even = low + (low & 1);
+                assert_eq!(encode(middle, Rounding::NearestEven), even, "{format:?} {low:#x}");
+                assert_eq!(encode(-middle, Rounding::NearestEven), even | format.sign_bit());
+                assert_eq!(encode(middle.next_up(), Rounding::NearestEven), low + 1);
+                assert_eq!(encode(middle.next_down(), Rounding::NearestEven), low);
+                assert_eq!(encode(middle, Rounding::NearestAway), low + 1);
+                assert_eq!(encode(above.next_down(), Rounding::Zero), low);
+            }
+        }
+    }
+
+    #[test]
+    fn known_values_have_known_bits() {
+        let bits = |format: Format, value| format.encode(value, Rounding::NearestEven, false);
+        assert_eq!((bits(F16, 1.0), bits(F16, 65504.0), bits(F16, 65520.0)), (0x3C00, 0x7BFF, 0x7C00));
+        assert_eq!((bits(F16, 2f64.powi(-24)), bits(F16, f64::NAN)), (1, 0x7FFF));
+        assert_eq!((bits(BF16, 1.0), bits(BF16, f64::from(f32::MAX))), (0x3F80, 0x7F80));
+        assert_eq!((bits(E4M3, 448.0), bits(E4M3, 1e9), bits(E4M3, 0.0625)), (0x7E, 0x7E, 0x18));
+        assert_eq!((bits(E5M2, 57344.0), bits(E5M2, 1e9)), (0x7B, 0x7C));
+        assert_eq!(E5M2.encode(1e9, Rounding::NearestEven, true), 0x7B);
+        assert_eq!(f32::from_bits(bits(TF32, 1.0) << 13), 1.0);
+    }
+
+    #[test]
+    fn a_sum_rounded_to_odd_rounds_once() {
+        // 1 + 2^-53 + 2^-80 is just above the middle of two numbers of f64, and rounds to the lower of them first.
+        let tie = 1.0 + 2f64.powi(-11);
+        let sum = add_odd(tie, 2f64.powi(-80));
+        assert_eq!(F16.encode(sum, Rounding::NearestEven, false), 0x3C01);
+        assert_eq!(F16.encode(tie + 2f64.powi(-80), Rounding::NearestEven, false), 0x3C00);
+        assert_eq!(add_odd(1.5, 2.25), 3.75);
+        assert!(add_odd(f64::INFINITY, f64::NEG_INFINITY).is_nan());
+    }
 }

@@ -1,5 +1,5 @@
-//! Which driver and devices are presented: `ROOFLINT_EMULATOR` = `a100` (the default), `h100`, `two`, `none` or
-//! `old-driver`.
+//! Which driver and devices are presented: `ROOFLINT_EMULATOR` = `a100` (the default), `h100`, `small`, `two`,
+//! `none` or `old-driver`.
 
 use std::sync::OnceLock;
 
@@ -56,6 +56,16 @@ const H100: Model = Model {
     pcie_generation: 5,
 };
 
+/// A part of an A100: kernels that fill the device end in a fraction of the time, and its memory is soon full.
+const SMALL: Model = Model {
+    name: "Emulated A100-4MP-2GB (PTX interpreter)",
+    multiprocessors: 4,
+    memory_bytes: 2 << 30,
+    bus_bits: 512,
+    l2_bytes: 1 << 20,
+    ..A100
+};
+
 /// A driver with its devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Personality {
@@ -78,6 +88,7 @@ pub fn named(name: &str) -> Option<Personality> {
     Some(match name {
         "a100" => NEW,
         "h100" => Personality { devices: &[H100], ..NEW },
+        "small" => Personality { devices: &[SMALL], ..NEW },
         "two" => Personality { devices: &[A100, A100], ..NEW },
         "none" => Personality { devices: &[], ..NEW },
         "old-driver" => Personality { driver_version: 12_000, ptx: (8, 0), old: true, ..NEW },

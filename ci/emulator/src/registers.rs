@@ -2,12 +2,12 @@
 //!
 //! The compiler of the real driver decides otherwise in detail; occupancy computed from this is an estimate.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::ptx::{Function, Item, Operand, Source, Type};
+use crate::ptx::{Function, Item, Type};
 
 /// Registers of 32 bits per thread, between 16 and 255, in steps of 8.
-pub fn estimate(_source: &Source, function: &Function) -> u32 {
+pub fn estimate(function: &Function) -> u32 {
     let mut flat = Flat::default();
     flat.items(function.body.as_deref().unwrap_or_default());
     flat.extend_over_loops();
@@ -55,13 +55,11 @@ impl Flat {
                 }
                 Item::Variable(_) => {}
                 Item::Statement(statement) => {
-                    let mut names = HashSet::new();
-                    statement.operands.iter().for_each(|operand| names_of(operand, &mut names));
-                    for name in names {
+                    for name in statement.names() {
                         if statement.opcode[0] == "bra" {
-                            self.jumps.push((self.at, name));
-                        } else if self.words.contains_key(&name) {
-                            let range = self.ranges.entry(name).or_insert((self.at, self.at));
+                            self.jumps.push((self.at, name.to_owned()));
+                        } else if self.words.contains_key(name) {
+                            let range = self.ranges.entry(name.to_owned()).or_insert((self.at, self.at));
                             range.1 = self.at;
                         }
                     }
@@ -81,20 +79,5 @@ impl Flat {
                 }
             }
         }
-    }
-}
-
-fn names_of(operand: &Operand, into: &mut HashSet<String>) {
-    match operand {
-        Operand::Name(name) | Operand::Not(name) | Operand::Negative(name) | Operand::Offset(name, _) => {
-            into.insert(name.clone());
-        }
-        Operand::Address(base, _) => names_of(base, into),
-        Operand::Vector(parts) => parts.iter().for_each(|part| names_of(part, into)),
-        Operand::Pair(first, second) => {
-            names_of(first, into);
-            names_of(second, into);
-        }
-        Operand::Int(_) | Operand::F32(_) | Operand::F64(_) => {}
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::grid::Grid;
 use super::race::Race;
 use super::warp::{Turn, Warp};
-use super::{Flow, Mask, Trap};
+use super::{Mask, Trap};
 use crate::code;
 use crate::isa::mbarrier::Mbarrier;
 use crate::memory::Cursor;
@@ -13,7 +13,7 @@ use crate::memory::Cursor;
 /// Shared addresses start here, so that a null pointer is no shared address; the driver reserves as much since 8.0.
 pub const SHARED_BASE: u64 = 1024;
 
-/// A named barrier. PTX ISA 9.7.13.1.
+/// A named barrier. PTX ISA 9.7.13 `barrier`.
 #[derive(Clone, Copy, Default)]
 pub struct Barrier {
     /// How often it was completed.
@@ -71,11 +71,6 @@ impl Block {
             }
         }
     }
-
-    /// The flow of a warp that arrived and waits.
-    pub fn wait(id: u32, generation: u64) -> Flow {
-        Flow::Barrier(id, generation)
-    }
 }
 
 impl Barrier {
@@ -88,22 +83,30 @@ impl Barrier {
 }
 
 impl Running {
-    pub fn new(grid: &Grid, linear: u64) -> Self {
+    /// A block that has not begun, in the storage of one that is done if there is one: registers keep what was in
+    /// them, memory does not.
+    pub fn new(grid: &Grid, linear: u64, done: Option<Self>) -> Self {
         let [x, y, _] = grid.blocks.map(u64::from);
         let index = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
         let threads = grid.threads_per_block();
-        let warps: Vec<_> =
-            (0..threads.div_ceil(32)).map(|warp| Warp::new(grid, warp, (threads - warp * 32).min(32))).collect();
-        let race = Race::new(warps.len(), grid.shared_bytes, grid.kernel.race_shift);
-        let block = Block {
-            index,
-            shared: vec![0xFF; grid.shared_bytes],
-            barriers: Default::default(),
-            mbarriers: HashMap::new(),
-            race,
-            alive: threads,
+        let in_warp = |warp: u32| (threads - warp * 32).min(32);
+        let (mut warps, mut shared, mut race) = match done {
+            Some(Self { block, warps }) => (warps, block.shared, block.race),
+            None => {
+                let count = threads.div_ceil(32);
+                let warps = (0..count).map(|warp| Warp::new(grid, warp)).collect();
+                (
+                    warps,
+                    vec![0; grid.shared_bytes],
+                    Race::new(count as usize, grid.shared_bytes, grid.kernel.race_shift),
+                )
+            }
         };
-        Self { block, warps }
+        (0..).zip(&mut warps).for_each(|(index, warp): (u32, &mut Warp)| warp.start(in_warp(index)));
+        shared.fill(0xFF);
+        race.start();
+        let (barriers, mbarriers) = Default::default();
+        Self { block: Block { index, shared, barriers, mbarriers, race, alive: threads }, warps }
     }
 
     /// Gives each warp one turn. True when all are done.

@@ -82,14 +82,14 @@ impl Grid {
     /// Executes blocks until none is left, on the calling thread.
     fn work(&self) -> Result<(), Trap> {
         let mut memory = Cursor::new(self.view.clone());
-        let mut running: Vec<Running> = Vec::new();
+        let (mut running, mut done): (Vec<Running>, Option<Running>) = Default::default();
         let mut exhausted = false;
         loop {
             if !exhausted && running.len() < self.machine.resident as usize {
                 let block = self.next.fetch_add(1, Ordering::Relaxed);
                 exhausted = block >= self.block_count();
                 if !exhausted {
-                    running.push(Running::new(self, block));
+                    running.push(Running::new(self, block, done.take()));
                 }
             }
             if running.is_empty() {
@@ -99,7 +99,7 @@ impl Grid {
                 for _ in 0..PATIENCE {
                     memory.refresh();
                     if running[index].step(self, &mut memory)? {
-                        running.swap_remove(index);
+                        done = Some(running.swap_remove(index));
                         break;
                     }
                 }

@@ -31,6 +31,11 @@ pub struct Predicate(pub u32);
 impl Source {
     const CONSTANT: u32 = 1 << 31;
 
+    /// Whether it is the same for all lanes.
+    pub fn is_constant(self) -> bool {
+        self.0 & Self::CONSTANT != 0
+    }
+
     pub fn constant(index: usize) -> Self {
         Self(index as u32 | Self::CONSTANT)
     }
@@ -139,37 +144,30 @@ impl Ctx<'_> {
         *to = *to & !self.exec | values & self.exec;
     }
 
+    /// A function of one value, for each lane: it is computed for all and kept for those that execute.
     #[inline(always)]
     pub fn map1(&mut self, d: Register, a: Source, f: impl Fn(u64) -> u64) -> Step {
-        let a = *self.get(a);
-        self.put(d, |lane| f(a[lane]))
+        let a = self.get(a);
+        let out = std::array::from_fn(|lane| f(a[lane]));
+        self.set(d, &out);
+        Ok(Flow::Next)
     }
 
+    /// As `map1`, of two values.
     #[inline(always)]
     pub fn map2(&mut self, d: Register, [a, b]: [Source; 2], f: impl Fn(u64, u64) -> u64) -> Step {
-        let (a, b) = (*self.get(a), *self.get(b));
-        self.put(d, |lane| f(a[lane], b[lane]))
+        let (a, b) = (self.get(a), self.get(b));
+        let out = std::array::from_fn(|lane| f(a[lane], b[lane]));
+        self.set(d, &out);
+        Ok(Flow::Next)
     }
 
+    /// As `map1`, of three values.
     #[inline(always)]
     pub fn map3(&mut self, d: Register, [a, b, c]: [Source; 3], f: impl Fn(u64, u64, u64) -> u64) -> Step {
-        let (a, b, c) = (*self.get(a), *self.get(b), *self.get(c));
-        self.put(d, |lane| f(a[lane], b[lane], c[lane]))
-    }
-
-    #[inline(always)]
-    fn put(&mut self, d: Register, f: impl Fn(usize) -> u64) -> Step {
-        let exec = self.exec;
-        let to = &mut self.warp.registers[d.0 as usize];
-        if exec == !0 {
-            for (lane, to) in to.iter_mut().enumerate() {
-                *to = f(lane);
-            }
-        } else {
-            for lane in lanes(exec) {
-                to[lane] = f(lane);
-            }
-        }
+        let (a, b, c) = (self.get(a), self.get(b), self.get(c));
+        let out = std::array::from_fn(|lane| f(a[lane], b[lane], c[lane]));
+        self.set(d, &out);
         Ok(Flow::Next)
     }
 

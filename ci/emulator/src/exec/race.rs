@@ -62,18 +62,25 @@ impl Race {
     /// Follows `bytes` of shared memory of a block; one warp alone cannot race.
     pub fn new(warps: usize, bytes: usize, shift: u32) -> Self {
         let mut race = Self { shift, ..Self::default() };
-        if warps > 1 {
-            race.now = (0..warps).map(|warp| Self::start(warp, 1)).collect();
+        if warps > 1 && bytes > 0 {
+            race.now = vec![[0; 32]; warps];
             race.fenced = vec![[0; 32]; warps];
             race.cells = vec![Cell::default(); bytes.div_ceil(1 << shift)];
         }
         race
     }
 
-    fn start(warp: usize, step: u32) -> Clock {
-        let mut clock = [0; 32];
-        clock[warp] = step;
-        clock
+    /// Forgets all that was: a block begins.
+    pub fn start(&mut self) {
+        for (warp, clock) in self.now.iter_mut().enumerate() {
+            *clock = [0; 32];
+            clock[warp] = 1;
+        }
+        self.fenced.fill([0; 32]);
+        self.cells.fill(Cell::default());
+        self.reads.clear();
+        self.barriers.clear();
+        self.addresses.clear();
     }
 
     fn cells_of(&self, at: usize, size: usize) -> std::ops::Range<usize> {

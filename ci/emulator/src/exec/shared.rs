@@ -5,7 +5,7 @@ use super::race::Proxy;
 use super::{Ctx, Trap};
 use crate::code;
 
-/// Copies a warp's lanes have started (`cp.async`). PTX ISA 9.7.9.25.3.
+/// Copies a warp's lanes have started. PTX ISA 9.7.9 `cp.async`.
 #[derive(Default)]
 pub struct Copies {
     /// For each lane: groups committed, oldest first, then the one still open.

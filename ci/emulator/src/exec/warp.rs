@@ -29,6 +29,8 @@ pub struct Warp {
     /// Bulk copies out of shared memory.
     pub stores: Copies,
     pub products: Products,
+    /// Looks at barriers in shared memory that were in vain.
+    pub looks: u32,
     groups: Vec<Group>,
     /// Lanes that ran until the last turn ended.
     behind: Mask,
@@ -61,21 +63,30 @@ pub enum Turn {
 }
 
 impl Warp {
-    pub fn new(grid: &Grid, index: u32, threads: u32) -> Self {
-        let alive = if threads >= 32 { !0 } else { (1 << threads) - 1 };
+    pub fn new(grid: &Grid, index: u32) -> Self {
         let kernel = &grid.kernel;
         Self {
             registers: vec![[POISON; 32]; kernel.registers],
             predicates: vec![!0; kernel.predicates],
-            alive,
+            alive: 0,
             index,
             local: vec![0xFF; kernel.local_bytes * 32],
             copies: Copies::default(),
             stores: Copies::default(),
             products: Products::default(),
-            groups: vec![Group { pc: 0, mask: alive, state: State::Ready }],
+            looks: 0,
+            groups: Vec::new(),
             behind: 0,
         }
+    }
+
+    /// Puts so many threads at the kernel's beginning.
+    pub fn start(&mut self, threads: u32) {
+        self.alive = if threads >= 32 { !0 } else { (1 << threads) - 1 };
+        self.local.fill(0xFF);
+        (self.copies, self.stores, self.products) = Default::default();
+        self.groups = vec![Group { pc: 0, mask: self.alive, state: State::Ready }];
+        self.behind = 0;
     }
 
     /// Runs for one turn.

@@ -1,4 +1,4 @@
-//! Atomic operations. PTX ISA 9.7.13.5 and 9.7.13.6.
+//! Atomic operations. PTX ISA 9.7.13 `atom`, `red`.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Barriers of a block, and fences. PTX ISA 9.7.13.1 and 9.7.13.4.
+//! Barriers of a block, and fences. PTX ISA 9.7.13 `barrier`, `fence`.
 
 use std::sync::atomic::{Ordering, fence as host_fence};
 

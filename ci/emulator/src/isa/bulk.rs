@@ -1,4 +1,4 @@
-//! Bulk copies between global and shared memory through the asynchronous proxy. PTX ISA 9.7.9.25.5.
+//! Bulk copies between global and shared memory through the asynchronous proxy. PTX ISA 9.7.9 `cp.async.bulk`.
 //!
 //! Copies to shared memory are made when the barrier they arrive at is looked at, copies from it when they are waited
 //! for: whoever does not wait sees what was there, or sends what came after.

@@ -1,4 +1,4 @@
-//! Moves and conversions. PTX ISA 9.7.9.3, 9.7.9.4, 9.7.9.19 and 9.7.9.20.
+//! Moves and conversions. PTX ISA 9.7.9 `mov`, `cvta`, `cvt`.
 
 use super::integer::{operands, unary};
 use crate::decode::{Decoded, Decoder, Modifiers};

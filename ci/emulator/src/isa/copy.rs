@@ -1,4 +1,4 @@
-//! Asynchronous copies of single threads from global to shared memory. PTX ISA 9.7.9.25.3.
+//! Asynchronous copies of single threads from global to shared memory. PTX ISA 9.7.9 `cp.async`.
 //!
 //! A copy is made when it is waited for, not before: what is read too early is what was there.
 

@@ -2,8 +2,8 @@
 //!
 //! The `.approx` forms are computed exactly and rounded once: hardware is allowed a few units in the last place.
 
-use super::half;
-use super::integer::{binary, ternary, type_of, unary};
+use super::integer::{binary, ternary, type_of, unary, whole};
+use super::{half, vector};
 use crate::decode::{Decoded, Decoder, Modifiers};
 use crate::exec::Run;
 use crate::ptx::{Statement, Type};
@@ -79,7 +79,16 @@ arithmetic!(rcp_f, unary, |a| 1.0 / a);
 arithmetic!(sqrt_f, unary, |a| a.sqrt());
 
 pub fn fma(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
-    if matches!(type_of(m)?, Type::F32 | Type::F64) { fma_f(d, s, m) } else { half::fma(d, s, m) }
+    let plain = !m.0.iter().any(|word| ["ftz", "sat", "rz", "rm", "rp"].contains(word));
+    let quick = match type_of(m)? {
+        Type::F32 if plain => vector::fma_f32,
+        Type::F64 if plain => vector::fma_f64,
+        Type::F32 | Type::F64 => return fma_f(d, s, m),
+        _ => return half::fma(d, s, m),
+    };
+    m.flag("rn");
+    let ty = m.ty()?;
+    whole(d, s, ty, quick)
 }
 
 pub fn div(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {

@@ -1,6 +1,7 @@
 //! Arithmetic on `f16` and `bf16`, single and packed in pairs. PTX ISA 9.7.4.
 
-use super::integer::{binary, ternary, unary};
+use super::integer::{binary, ternary, unary, whole};
+use super::vector;
 use crate::decode::{Decoded, Decoder, Modifiers};
 use crate::exec::Run;
 use crate::number::{BF16, F16, Format, Rounding, add_odd};
@@ -68,6 +69,11 @@ pub fn mul(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded
 /// The product of two is exact in `f64`, and the sum is rounded once.
 pub fn fma(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     let (ty, saturate, relu) = mode(m)?;
+    match ty {
+        Type::F16x2 if !saturate && !relu => return whole(d, s, ty, vector::fma_f16x2),
+        Type::Bf16x2 if !saturate && !relu => return whole(d, s, ty, vector::fma_bf16x2),
+        _ => {}
+    }
     let parts = parts(ty)?;
     ternary(d, s, ty, move |a, b, c| each(parts, [a, b, c], |[a, b, c]| limit(add_odd(a * b, c), saturate, relu)))
 }

@@ -2,7 +2,7 @@
 
 use super::{float, half};
 use crate::decode::{Decoded, Decoder, Modifiers};
-use crate::exec::{Register, Run, Source};
+use crate::exec::{Flow, Lanes, Register, Run, Source};
 use crate::ptx::{Statement, Type, sign_extend, truncate};
 
 /// A destination and `N` sources, all of the instruction's type.
@@ -31,6 +31,16 @@ pub fn binary(
 ) -> Decoded<Run> {
     let (to, from) = operands(d, s, ty)?;
     Ok(Box::new(move |ctx| ctx.map2(to, from, &f)))
+}
+
+/// A function of whole warps of values.
+pub fn whole(d: &mut Decoder<'_>, s: &Statement, ty: Type, f: fn(&Lanes, &Lanes, &Lanes) -> Lanes) -> Decoded<Run> {
+    let (to, [a, b, c]) = operands(d, s, ty)?;
+    Ok(Box::new(move |ctx| {
+        let values = f(ctx.get(a), ctx.get(b), ctx.get(c));
+        ctx.set(to, &values);
+        Ok(Flow::Next)
+    }))
 }
 
 pub fn ternary(
@@ -270,13 +280,29 @@ pub fn max(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded
 
 pub fn dp4a(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     let (a_ty, b_ty) = (m.ty()?, m.ty()?);
-    ternary(d, s, Type::B32, move |a, b, c| dot(a, b, c, [(a_ty, 8, 0), (b_ty, 8, 0)], 4))
+    match (a_ty.signed(), b_ty.signed()) {
+        (false, false) => ternary(d, s, Type::B32, bytes::<false, false>),
+        (false, true) => ternary(d, s, Type::B32, bytes::<false, true>),
+        (true, false) => ternary(d, s, Type::B32, bytes::<true, false>),
+        (true, true) => ternary(d, s, Type::B32, bytes::<true, true>),
+    }
 }
 
 pub fn dp2a(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     let from = if m.one_of(&["lo", "hi"]).ok_or(".lo or .hi is missing")? == "hi" { 16 } else { 0 };
     let (a_ty, b_ty) = (m.ty()?, m.ty()?);
     ternary(d, s, Type::B32, move |a, b, c| dot(a, b, c, [(a_ty, 16, 0), (b_ty, 8, from)], 2))
+}
+
+/// `c` plus the products of the bytes of two words, each signed or not.
+#[inline(always)]
+fn bytes<const A: bool, const B: bool>(a: u64, b: u64, c: u64) -> u64 {
+    let byte = |word: u64, index: u32, signed: bool| {
+        let byte = (word >> (8 * index)) as u8;
+        if signed { i32::from(byte as i8) } else { i32::from(byte) }
+    };
+    let product = |index| byte(a, index, A) * byte(b, index, B);
+    u64::from((c as u32).wrapping_add((product(0) + product(1) + product(2) + product(3)) as u32))
 }
 
 /// `c` plus the products of the parts of two words: the parts' signedness, width and first bit.
@@ -309,7 +335,7 @@ fn carry(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>, takes: bool,
         if gives {
             ctx.set(flag, &carries);
         }
-        Ok(crate::exec::Flow::Next)
+        Ok(Flow::Next)
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Bits: logic, shifts, fields, permutations. PTX ISA 9.7.1.14 to 9.7.1.20, 9.7.8 and 9.7.9.7.
+//! Bits: logic, shifts, fields, permutations. PTX ISA 9.7.1, 9.7.8 and 9.7.9 `prmt`.
 
 use super::integer::{binary, operands, ternary, unary};
 use crate::decode::{Decoded, Decoder, Modifiers};

@@ -1,4 +1,4 @@
-//! Matrix fragments and their products within a warp. PTX ISA 9.7.14.5.
+//! Matrix fragments and their products within a warp. PTX ISA 9.7.14 `mma`, `ldmatrix`, `stmatrix`.
 
 use std::sync::OnceLock;
 
@@ -212,7 +212,8 @@ pub fn shape(m: &mut Modifiers<'_>) -> Decoded<[usize; 3]> {
     parts.try_into().map_err(|_| format!("'{word}' is no shape"))
 }
 
-/// The fragments of a product: registers hold elements as tables 9.7.14.5.1 to .13 draw them, which one rule covers.
+/// The fragments of a product: registers hold elements as the figures of PTX ISA 9.7.14 "Matrix Fragments
+/// for mma" draw them, which one rule covers.
 struct Product {
     k: usize,
     a: (Element, Vec<Source>),

@@ -1,4 +1,4 @@
-//! Barriers in shared memory, which threads and asynchronous copies arrive at. PTX ISA 9.7.13.15.
+//! Barriers in shared memory, which threads and asynchronous copies arrive at. PTX ISA 9.7.13 `mbarrier`.
 
 use crate::code;
 use crate::decode::{Address, Decoded, Decoder, Modifiers};
@@ -16,8 +16,10 @@ pub struct Mbarrier {
     bytes: i64,
     /// How many phases are complete.
     phase: u64,
-    /// What arrives once it has been copied: made when somebody looks, not before.
+    /// What arrives once it has been copied: made when somebody looks for the second time, not before, so that who
+    /// looks once and goes on is noticed.
     deferred: Vec<Deferred>,
+    looked: bool,
 }
 
 /// Copies under way that arrive at a barrier.
@@ -28,7 +30,7 @@ pub enum Deferred {
     Thread(Vec<Copy>),
 }
 
-/// The greatest number of arrivals. PTX ISA 9.7.13.15.2.
+/// The greatest number of arrivals. PTX ISA 9.7.13 "Contents of the mbarrier object".
 const MOST: u32 = (1 << 20) - 1;
 
 impl Mbarrier {
@@ -64,9 +66,16 @@ impl Ctx<'_> {
         Ok(())
     }
 
-    /// Looks at a barrier: copies that arrive at it are made now.
+    /// Looks at a barrier: the phases that are complete.
     fn look(&mut self, address: u64) -> Result<u64, Trap> {
-        for copy in std::mem::take(&mut self.mbarrier(address)?.deferred) {
+        let barrier = self.mbarrier(address)?;
+        if !barrier.deferred.is_empty() {
+            barrier.looked = !barrier.looked;
+            if barrier.looked {
+                return Ok(barrier.phase);
+            }
+        }
+        for copy in std::mem::take(&mut barrier.deferred) {
             match copy {
                 Deferred::Bulk { to, from, size } => {
                     self.bulk_in(to, from, size)?;
@@ -201,7 +210,7 @@ pub fn expect_tx(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> D
     }))
 }
 
-/// Whether a phase is complete: the one a state names, or the last of a parity. Who asks lets others have their turn.
+/// Whether a phase is complete: the one a state names, or the last of a parity.
 pub fn test_wait(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     let parity = m.flag("parity");
     words(m);
@@ -209,10 +218,15 @@ pub fn test_wait(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> D
     let at = At::decode(d, s.operands.get(1))?;
     let which = d.source(s.operands.get(2).ok_or("an operand is missing")?, Type::B64)?;
     Ok(Box::new(move |ctx| {
-        let mut complete = 0;
+        let (mut complete, mut seen) = (0, None);
         for lane in lanes(ctx.exec) {
             let (address, which) = (at.of(ctx, lane), ctx.get(which)[lane]);
-            let phase = ctx.look(address)?;
+            // Lanes that look at one barrier see the same.
+            let phase = match seen {
+                Some((known, phase)) if known == address => phase,
+                _ => ctx.look(address)?,
+            };
+            seen = Some((address, phase));
             let holds = if parity { phase & 1 != which & 1 } else { phase > which };
             if holds {
                 let warp = ctx.warp.index;
@@ -221,7 +235,12 @@ pub fn test_wait(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> D
             complete |= u32::from(holds) << lane;
         }
         ctx.set_predicate(to, complete);
-        Ok(if complete == ctx.exec { Flow::Next } else { Flow::Yield })
+        // Others have their turn after some looks in vain, not after the first: who goes on without looking again is
+        // not to find the copy made by them.
+        if complete != ctx.exec {
+            ctx.warp.looks += 1;
+        }
+        Ok(if complete != ctx.exec && ctx.warp.looks.is_multiple_of(8) { Flow::Yield } else { Flow::Next })
     }))
 }
 

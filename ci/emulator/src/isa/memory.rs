@@ -1,4 +1,4 @@
-//! Loads and stores. PTX ISA 9.7.9.8 to 9.7.9.18.
+//! Loads and stores. PTX ISA 9.7.9 `ld`, `st`, `prefetch`, `isspacep`.
 //!
 //! Caches are not modelled: their hints are checked for spelling and have no effect.
 
@@ -140,7 +140,22 @@ pub fn ld(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<
         .iter()
         .map(|operand| Ok((d.register(operand)?, d.width(operand, access.ty.bits()))))
         .collect::<Decoded<_>>()?;
+    if access.space == Where::Param && access.base.is_constant() {
+        return Ok(Box::new(move |ctx| load_parameter(ctx, &access, &to)));
+    }
     Ok(Box::new(move |ctx| load(ctx, &access, &to)))
+}
+
+/// A parameter is the same for all lanes.
+fn load_parameter(ctx: &mut Ctx<'_>, access: &Access, to: &[(Register, u32)]) -> Result<Flow, Trap> {
+    let address = ctx.get(access.base)[0].wrapping_add(access.offset);
+    let (bits, size) = (access.ty.bits(), access.ty.bytes());
+    let values = ctx.load(access.space, 0, address, size, access.count, access.order)?;
+    for ((register, width), value) in to.iter().zip(values) {
+        let value = if access.ty.signed() { truncate(sign_extend(value, bits), *width) } else { value };
+        ctx.set(*register, &[value; 32]);
+    }
+    Ok(Flow::Next)
 }
 
 fn load(ctx: &mut Ctx<'_>, access: &Access, to: &[(Register, u32)]) -> Result<Flow, Trap> {
@@ -305,6 +320,12 @@ impl Ctx<'_> {
 }
 
 fn split(bytes: &[u8], size: usize, into: &mut [u64]) {
+    if size == 4 {
+        for (value, bytes) in into.iter_mut().zip(bytes.as_chunks().0) {
+            *value = u32::from_le_bytes(*bytes).into();
+        }
+        return;
+    }
     for (value, bytes) in into.iter_mut().zip(bytes.chunks(size)) {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);

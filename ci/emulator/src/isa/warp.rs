@@ -1,4 +1,4 @@
-//! Collectives of a warp. PTX ISA 9.7.9.6 and 9.7.13.2 to 9.7.13.15.
+//! Collectives of a warp. PTX ISA 9.7.9 `shfl.sync`, and 9.7.13.
 
 use crate::decode::{Decoded, Decoder, Modifiers};
 use crate::exec::{Ctx, Flow, Mask, Run, Source, lanes};
@@ -41,7 +41,7 @@ pub fn shfl(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decode
     }))
 }
 
-/// The lane a value comes from, and whether it is in the segment; the pseudocode of 9.7.9.6.
+/// The lane a value comes from, and whether it is in the segment; the pseudocode of `shfl.sync`.
 fn source_lane(mode: &str, lane: u32, b: u32, c: u32) -> (u32, bool) {
     let (clamp, segment) = (c & 31, c >> 8 & 31);
     let max = lane & segment | clamp & !segment;

@@ -56,7 +56,7 @@ struct Kind {
     saturate: bool,
 }
 
-/// A matrix in shared memory, as a descriptor tells. PTX ISA 9.7.15.5.1.2 "Matrix descriptor".
+/// A matrix in shared memory, as a descriptor tells. PTX ISA 9.7.15 "Matrix Descriptor Format".
 #[derive(Clone, Copy)]
 struct Descriptor {
     start: u64,

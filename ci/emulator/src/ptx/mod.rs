@@ -4,6 +4,8 @@ mod lexer;
 mod parser;
 mod types;
 
+use std::collections::HashSet;
+
 pub use parser::parse;
 pub use types::{Type, sign_extend, truncate};
 
@@ -100,4 +102,40 @@ impl Statement {
     pub fn text(&self) -> String {
         self.opcode.join(".")
     }
+
+    /// The names its operands have.
+    pub fn names(&self) -> HashSet<&str> {
+        let mut names = HashSet::new();
+        self.operands.iter().for_each(|operand| operand.names(&mut names));
+        names
+    }
+}
+
+impl Operand {
+    fn names<'a>(&'a self, into: &mut HashSet<&'a str>) {
+        match self {
+            Self::Name(name) | Self::Not(name) | Self::Negative(name) | Self::Offset(name, _) => {
+                into.insert(name);
+            }
+            Self::Address(base, _) => base.names(into),
+            Self::Vector(parts) => parts.iter().for_each(|part| part.names(into)),
+            Self::Pair(first, second) => {
+                first.names(into);
+                second.names(into);
+            }
+            Self::Int(_) | Self::F32(_) | Self::F64(_) => {}
+        }
+    }
+}
+
+/// All names that instructions among some items have.
+pub fn names_in(items: &[Item]) -> HashSet<&str> {
+    items
+        .iter()
+        .flat_map(|item| match item {
+            Item::Scope(items) => names_in(items),
+            Item::Statement(statement) => statement.names(),
+            _ => HashSet::new(),
+        })
+        .collect()
 }

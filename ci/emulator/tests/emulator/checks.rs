@@ -89,7 +89,8 @@ pub fn fp8(text: &str) -> Result<(), Trap> {
     let mut expected = Vec::new();
     for thread in 0..256 {
         let (warp, lane) = (thread / 32 * 32, thread % 32);
-        // Six words a lane: four of A, two of B. The tables of PTX ISA 9.7.14.5.10, element by element.
+        // Six words a lane: four of A, two of B. PTX ISA 9.7.14 "Matrix Fragments for
+        // mma.m16n8k32", element by element.
         let a = |row: usize, column: usize| {
             let (lane, part) = (row % 8 * 4 + column % 16 / 4, column % 4);
             let word = row / 8 + column / 16 * 2;

@@ -3,7 +3,9 @@
 mod bench;
 mod checks;
 mod driver;
+mod isa;
 mod kernels;
+mod memory;
 mod mutants;
 mod nvml;
 mod personalities;

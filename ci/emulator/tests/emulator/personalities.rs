@@ -41,6 +41,16 @@ fn devices_say_what_they_are() {
 }
 
 #[test]
+fn a_small_device_is_small() {
+    emulated("personalities::a_small_device_is_small", "small", "", || {
+        let context = CudaContext::new(0).expect("a device");
+        let count = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        assert_eq!((context.attribute(count), context.total_mem()), (Ok(4), Ok(2 << 30)));
+        assert!(name().starts_with("Emulated"));
+    });
+}
+
+#[test]
 fn no_device_is_an_error_of_its_own() {
     emulated("personalities::no_device_is_an_error_of_its_own", "none", "", || {
         // SAFETY: as the driver's manual has it.

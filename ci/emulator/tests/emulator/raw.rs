@@ -95,14 +95,6 @@ impl Raw {
         words
     }
 
-    pub fn write(&self, to: u64, words: &[u32]) {
-        // SAFETY: as many words as are copied.
-        unsafe {
-            ok(sys::cuMemcpyHtoDAsync_v2(to, words.as_ptr().cast(), words.len() * 4, self.stream));
-            ok(sys::cuStreamSynchronize(self.stream));
-        }
-    }
-
     /// Zeroed pinned memory the device reaches at the same address.
     pub fn pinned(&self, words: usize) -> *mut u32 {
         let mut host = std::ptr::null_mut();
