@@ -170,7 +170,7 @@ impl Findings {
         let narrow = width.value().zip(full.value()).is_some_and(|(width, full)| width < full);
         let expected = full.value().map(|full| format!("x{full}"));
         let [generation, _] = after.pcie_generation;
-        let found = format!("x{}, generation {}", width.words(), generation.words(),);
+        let found = format!("{}, generation {}", width.map(|width| format!("x{width}")).words(), generation.words());
         self.add("link to the host", found, expected, if narrow { Mark::Note } else { Mark::Fine });
         let others = before.other_processes.value().max(after.other_processes.value());
         let shared = others.is_some_and(|others| others > 0);

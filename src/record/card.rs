@@ -66,17 +66,37 @@ pub struct Card {
     pub other_processes: Reading<usize>,
 }
 
+/// Why nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Nothing tells.
+    NotSupported,
+    /// This user may not ask.
+    NotPermitted,
+}
+
+impl Unknown {
+    fn reading<T>(self) -> Reading<T> {
+        match self {
+            Self::NotSupported => Reading::NotSupported,
+            Self::NotPermitted => Reading::NotPermitted,
+        }
+    }
+}
+
 impl Card {
-    /// A card of which nothing is told.
-    pub const UNKNOWN: Self = Self {
-        power_limit_w: Reading::NotSupported,
-        power_limit_default_w: Reading::NotSupported,
-        ecc: Reading::NotSupported,
-        mig: Reading::NotSupported,
-        pcie_generation: [Reading::NotSupported; 2],
-        pcie_width: [Reading::NotSupported; 2],
-        bus_width: Reading::NotSupported,
-        memory: Reading::NotSupported,
-        other_processes: Reading::NotSupported,
-    };
+    /// A card of which nothing is known.
+    pub fn unknown(why: Unknown) -> Self {
+        Self {
+            power_limit_w: why.reading(),
+            power_limit_default_w: why.reading(),
+            ecc: why.reading(),
+            mig: why.reading(),
+            pcie_generation: [why.reading(), why.reading()],
+            pcie_width: [why.reading(), why.reading()],
+            bus_width: why.reading(),
+            memory: why.reading(),
+            other_processes: why.reading(),
+        }
+    }
 }

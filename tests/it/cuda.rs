@@ -189,7 +189,7 @@ fn outcomes(folder: &tempfile::TempDir) -> Vec<rooflint::record::Outcome> {
     run.records.into_iter().map(|record| record.outcome).collect()
 }
 
-const SMALL: &str = "run --device cuda:0 --bench memory --axis kernel=copy,read,write --axis size=64KiB --budget 6s \
+const SMALL: &str = "run --device cuda:0 --bench memory --axis kernel=copy,read,write --axis size=64KiB --budget 3s \
                      --deadline 20s --out here";
 
 #[test]
@@ -235,7 +235,7 @@ fn a_hung_kernel_is_stopped_at_the_deadline() {
     let small = "run --device cuda:0 --bench memory --axis kernel=copy --axis size=64KiB --budget 6s --deadline 3s \
                  --out here";
     let small = small.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some((code, text, folder)) = emulated(&small, &[("ROOFLINT_EMULATOR_FAULT", "hang:60")]) else { return };
+    let Some((code, text, folder)) = emulated(&small, &[("ROOFLINT_EMULATOR_FAULT", "hang:3000")]) else { return };
     assert!(code == 1 || code == 5, "{code}: {text}");
     let outcomes = outcomes(&folder);
     assert!(matches!(outcomes.as_slice(), [rooflint::record::Outcome::Failed(_)]), "{outcomes:?}");

@@ -38,7 +38,7 @@ pub(super) const BACKEND: Backend = Backend {
 };
 
 /// Longest wait for work that no window times: fills and first runs.
-const PATIENCE_S: f64 = 120.0;
+const PATIENCE_S: f64 = 30.0;
 
 // Fields are dropped in this order: the context last.
 struct CudaDevice {

@@ -11,7 +11,7 @@ use nvml_wrapper::enum_wrappers::device::{Clock, PerformancePolicy, TemperatureS
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
-use crate::record::{Card, Reading};
+use crate::record::{Card, Reading, Unknown};
 use crate::units::{ByteCount, Hertz};
 
 /// Least time between two readings.
@@ -65,9 +65,9 @@ pub struct Gpu {
 }
 
 /// The library, loaded once.
-fn library() -> Result<&'static Nvml, String> {
-    static LIBRARY: OnceLock<Result<Nvml, String>> = OnceLock::new();
-    LIBRARY.get_or_init(|| Nvml::init().map_err(|error| error.to_string())).as_ref().map_err(Clone::clone)
+fn library() -> Option<&'static Nvml> {
+    static LIBRARY: OnceLock<Option<Nvml>> = OnceLock::new();
+    LIBRARY.get_or_init(|| Nvml::init().ok()).as_ref()
 }
 
 /// Clocks are told in MHz.
@@ -81,9 +81,13 @@ fn watts(answer: Result<u32, NvmlError>) -> Reading<f64> {
 }
 
 impl Gpu {
-    /// The GPU with a PCI address; the error says why there is none.
-    pub fn find(address: &str) -> Result<Self, String> {
-        let device = library()?.device_by_pci_bus_id(address).map_err(|error| error.to_string())?;
+    /// The GPU with a PCI address; where there is none that may be asked, what its card is known by.
+    pub fn find(address: &str) -> Result<Self, Unknown> {
+        let library = library().ok_or(Unknown::NotSupported)?;
+        let device = library.device_by_pci_bus_id(address).map_err(|error| match error {
+            NvmlError::NoPermission => Unknown::NotPermitted,
+            _ => Unknown::NotSupported,
+        })?;
         let mut gpu = Self { device, last: None, violations: [None; 2] };
         gpu.violations = gpu.violated();
         Ok(gpu)

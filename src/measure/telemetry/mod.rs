@@ -6,7 +6,7 @@ mod host;
 
 pub use host::{Host, HostShare, Processor};
 
-use crate::record::{Card, DeviceInfo};
+use crate::record::{Card, DeviceInfo, Unknown};
 use crate::units::{Celsius, Watts};
 
 /// What happened around a window.
@@ -65,8 +65,8 @@ impl Telemetry {
 #[cfg_attr(not(feature = "nvml"), expect(unused_variables, reason = "only NVML asks which device it is"))]
 pub fn card(device: &DeviceInfo) -> Card {
     #[cfg(feature = "nvml")]
-    if let Some(gpu) = device.identity.as_deref().and_then(|address| gpu::Gpu::find(address).ok()) {
-        return gpu.card();
+    if let Some(address) = device.identity.as_deref() {
+        return gpu::Gpu::find(address).map_or_else(Card::unknown, |gpu| gpu.card());
     }
-    Card::UNKNOWN
+    Card::unknown(Unknown::NotSupported)
 }
