@@ -119,8 +119,10 @@ fn only_backends_contain_unsafe_code() {
 }
 
 #[test]
-fn only_its_backend_names_wgpu() {
+fn only_its_backend_names_a_library_of_gpus() {
     absent(&["wgpu::"], |file| file.starts_with("src/device/wgpu/") || file == "src/device/mod.rs");
+    absent(&["cudarc::"], |file| file.starts_with("src/device/cuda/"));
+    absent(&["nvml_wrapper::"], |file| file.starts_with("src/measure/telemetry/"));
 }
 
 #[test]
