@@ -84,7 +84,7 @@ pub fn judge(device: &DeviceInfo, before: &Card, after: &Card, records: &[Record
     findings.setting(before, after);
     let faults = throttles(records);
     findings.throttling(&faults);
-    let clock = clock_of(records).or(device.clock_max_hz);
+    let clock = clock_of(records);
     if let Some(sheet) = &sheet {
         findings.clock(sheet, clock_of(records));
         findings.bandwidth(sheet, records);
@@ -239,6 +239,11 @@ impl Findings {
             .filter(|record| record.case.benchmark == "fma" && record.work.flop.contains_key(&Precision::F32))
             .filter_map(|record| Summary::of(record).map(|summary| summary.headline.value))
             .fold(f64::NAN, f64::max);
+        if !best.is_nan() && clock.is_none() {
+            self.unknown
+                .push("its clock could not be counted, so its arithmetic has no peak to be held against".to_owned());
+            return;
+        }
         let Some(peak) = peak.filter(|_| !best.is_nan()) else {
             self.unknown.push("its arithmetic could not be measured".to_owned());
             return;

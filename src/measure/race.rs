@@ -92,7 +92,9 @@ fn race(
             }
             let mut sampler = Sampler::resume(device, id, rows, wait, runner.repeats, deadline);
             for timing in sampler.window(sampler.rotation(), Detail::Whole)? {
-                runner.times.push(timing.elapsed.get() / f64::from(runner.repeats));
+                // No time at all is a reading that failed: it must not win.
+                let elapsed = Some(timing.elapsed.get()).filter(|elapsed| *elapsed > 0.0).unwrap_or(f64::MAX);
+                runner.times.push(elapsed / f64::from(runner.repeats));
                 spent += timing.host_elapsed.get();
             }
         }

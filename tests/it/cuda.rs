@@ -189,7 +189,7 @@ fn outcomes(folder: &tempfile::TempDir) -> Vec<rooflint::record::Outcome> {
     run.records.into_iter().map(|record| record.outcome).collect()
 }
 
-const SMALL: &str = "run --device cuda:0 --bench memory --axis kernel=copy,read,write --axis size=64KiB --budget 3s \
+const SMALL: &str = "run --device cuda:0 --bench memory --axis kernel=copy,read,write --axis size=64KiB --budget 60s \
                      --deadline 20s --out here";
 
 #[test]

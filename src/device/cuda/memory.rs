@@ -124,6 +124,8 @@ impl Memory {
                 let to = device.pointer + at.0;
                 // SAFETY: the range was held against the buffer's size, and the host's bytes are as many.
                 call("cuMemcpyHtoD", || unsafe { sys::cuMemcpyHtoD_v2(to, bytes.as_ptr().cast(), bytes.len()) })?;
+                // It may return once the bytes are in the driver's hands, and our stream does not wait for this one.
+                finish_default_stream()?;
             }
         }
         Ok(())
@@ -167,6 +169,17 @@ impl Memory {
         };
         self.read = Some((from.0, start, bytes));
         Ok(())
+    }
+}
+
+/// Waits for what the default stream was given.
+fn finish_default_stream() -> Result<(), Failed> {
+    loop {
+        // SAFETY: the default stream is always there.
+        match call("cuStreamQuery", || unsafe { sys::cuStreamQuery(std::ptr::null_mut()) }) {
+            Err(Failed { code: CUresult::CUDA_ERROR_NOT_READY, .. }) => std::thread::yield_now(),
+            other => return other,
+        }
     }
 }
 

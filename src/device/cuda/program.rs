@@ -58,12 +58,13 @@ fn load(image: &images::Image, device: &Found) -> Result<(Module, String), Devic
     if let Some(((major, minor), cubin)) = made_for {
         match Module::load(cubin) {
             Ok(module) => return Ok((module, format!("cubin sm_{major}{minor}"))),
-            // A driver may refuse machine code and take the text.
-            Err((
-                Failed { code: CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | CUresult::CUDA_ERROR_INVALID_IMAGE, .. },
-                _,
-            )) => {}
-            Err((error, _)) => return Err(error.into()),
+            // A driver may refuse machine code, each with a code of its own, and take the text.
+            Err((error, _)) => {
+                let error = DeviceError::from(error);
+                if error.is_fatal() {
+                    return Err(error);
+                }
+            }
         }
     }
     match Module::load(image.ptx.as_bytes()) {

@@ -26,7 +26,7 @@ const LATCH_TIMEOUT_NS: u64 = 2_000_000_000;
 /// Shortest time over which the clock of a multiprocessor is counted: a step of the device's timer is at most 1 µs.
 const COUNTED_NS: u64 = 200_000;
 /// How long the host asks without pause whether work is done; after that it sleeps in between.
-const EAGER: Duration = Duration::from_millis(2);
+const EAGER: Duration = Duration::from_millis(20);
 /// Sleep between two questions.
 const PAUSE: Duration = Duration::from_micros(10);
 
@@ -95,7 +95,11 @@ impl Watch {
     fn check(&self) -> Result<(), DeviceError> {
         match self.start.elapsed().as_secs_f64() < self.deadline.get() {
             true => Ok(()),
-            false => Err(DeviceError::Deadline(self.deadline)),
+            false => {
+                // What runs on the device would be waited for.
+                super::handles::abandon();
+                Err(DeviceError::Deadline(self.deadline))
+            }
         }
     }
 
@@ -180,28 +184,35 @@ impl Queue {
         while pieces.peek().is_some() {
             let mut batch = Vec::new();
             let mut entries = 4;
-            while let Some(piece) =
-                pieces.next_if(|piece| batch.is_empty() || entries + weight(piece, as_graph) <= LATCHED_MAX)
-            {
-                entries += weight(&piece, as_graph);
+            while let Some(piece) = pieces.next_if(|piece| batch.is_empty() || entries + weight(piece) <= LATCHED_MAX) {
+                entries += weight(&piece);
                 batch.push(piece);
             }
             if as_graph {
-                self.make_graphs(program, steps, &batch)?;
+                self.make_graphs(program, steps, &batch, &watch)?;
             }
             self.run_batch(program, steps, as_graph, latched, &batch, &watch, &mut costs)?;
         }
         Ok(costs.into_iter().map(timing).collect())
     }
 
-    /// The graphs that a batch needs and that are not there yet.
-    fn make_graphs(&mut self, program: &mut Recorded, steps: u64, batch: &[Piece]) -> Result<(), DeviceError> {
+    /// The graphs that a batch needs and that are not there yet. Each runs once: a first launch brings it to the device,
+    /// which behind a latch might never end.
+    fn make_graphs(
+        &mut self,
+        program: &mut Recorded,
+        steps: u64,
+        batch: &[Piece],
+        watch: &Watch,
+    ) -> Result<(), DeviceError> {
         for piece in batch {
             let key = graph_of(piece, steps, program.rows.len());
             if !program.graphs.contains_key(&key) {
                 let works = piece.range.clone().map(|position| work_at(program, steps, position));
                 let graph =
                     Graph::capture(&self.stream, || works.into_iter().try_for_each(|work| work.queue(&self.stream)))?;
+                graph.launch(&self.stream)?;
+                watch.wait(|| self.stream.is_done())?;
                 program.graphs.insert(key, graph);
             }
         }
@@ -236,6 +247,10 @@ impl Queue {
         let elapsed_s = begun.elapsed().as_secs_f64();
         let host_s = elapsed_s - self.round_trip_s.min(elapsed_s / 2.0);
         let spoiled = latched && self.word(1) != 1;
+        if spoiled {
+            // What held the host once will do so again: better a labelled time than none.
+            self.unlatched = Some("a latch gave up before all was queued: times include the host's part".to_owned());
+        }
         let clock_hz = self.clock_hz();
         let mut times_s = Vec::with_capacity(batch.len());
         for pair in self.events.windows(2).take(batch.len()) {
@@ -359,8 +374,9 @@ fn held_back() -> Option<String> {
     Some(format!("{name} is set, so launches do not wait for one another: times include the host's part"))
 }
 
-fn weight(piece: &Piece, as_graph: bool) -> u64 {
-    if as_graph { 2 } else { piece.range.end - piece.range.start + 1 }
+/// Entries of a piece. Those of a graph count one by one: how many a closed latch holds of them is nowhere promised.
+fn weight(piece: &Piece) -> u64 {
+    piece.range.end - piece.range.start + 1
 }
 
 /// The graph of a piece: its first row and its repeats.
