@@ -1,7 +1,7 @@
 //! An NVIDIA GPU's clocks, power, heat and limits, as its driver's management library (NVML) tells them.
 //!
 //! The GPU is found by its PCI address, never by a number. Nothing is ever set. Calls take a lock that launches need,
-//! so they are made between windows only, and at most every [`PAUSE`].
+//! so they are made between windows only, and at most every tenth of a second.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ impl Gpu {
             .map(|policy| self.device.violation_status(policy).ok().map(|status| status.violation_time))
     }
 
-    /// How it is now, or was less than [`PAUSE`] ago. What held it back in between shows too: the driver counts it.
+    /// How it is now, or was less than a tenth of a second ago. What held it back in between shows too: the driver counts it.
     pub fn state(&mut self) -> State {
         if let Some((at, state)) = &self.last
             && at.elapsed() < PAUSE
