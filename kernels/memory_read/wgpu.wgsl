@@ -1,7 +1,7 @@
 // memory_read for WebGPU: `clear` first, then `main`, once for every binding's worth of the input.
 // The prefix made for each variant defines
 // GROUP (invocations of a work group), TURNS, WIDTH (words of a pack), pack, total().
-const PARTS: u32 = 256u;
+// It stands behind chunks.wgsl.
 
 struct Range {
     words: u32, // of the whole input
@@ -13,37 +13,14 @@ struct Range {
 
 @group(0) @binding(0) var<uniform> range: Range;
 @group(0) @binding(1) var<storage, read> source: array<pack>;
-@group(0) @binding(2) var<storage, read_write> sums: array<atomic<u32>>;
-
-var<workgroup> group_sum: atomic<u32>;
-
-@compute @workgroup_size(GROUP)
-fn clear(@builtin(local_invocation_index) lane: u32) {
-    for (var part = lane; part < PARTS; part += GROUP) {
-        atomicStore(&sums[part], 0u);
-    }
-}
-
-// floor(words * part / 256 / 16) * 16 without a product that overflows.
-fn border(part: u32) -> u32 {
-    if part == PARTS {
-        return range.words;
-    }
-    let whole = range.words / PARTS;
-    let rest = range.words % PARTS;
-    return (whole * part + rest * part / PARTS) / 16u * 16u;
-}
 
 // One row of work groups per chunk; group.x is the slice of the chunk.
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if lane == 0u {
-        atomicStore(&group_sum, 0u);
-    }
-    workgroupBarrier();
+    begin(lane);
     let chunk = range.chunk + group.y;
-    let start = max(border(chunk), range.start);
-    let stop = max(min(border(chunk + 1u), range.end), start);
+    let start = max(border(range.words, chunk), range.start);
+    let stop = max(min(border(range.words, chunk + 1u), range.end), start);
     let first = (start - range.base) / WIDTH;
     let end = first + (stop - start) / WIDTH;
     var at = first + group.x * (GROUP * 4u * TURNS) + lane;
@@ -59,9 +36,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         at += 4u * GROUP;
     }
-    atomicAdd(&group_sum, total(sum));
-    workgroupBarrier();
-    if lane == 0u {
-        atomicAdd(&sums[chunk], atomicLoad(&group_sum));
-    }
+    give(lane, chunk, total(sum));
 }

@@ -13,6 +13,8 @@ mod cpu;
 mod cuda;
 mod fake;
 mod pattern;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod readback;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 

@@ -146,8 +146,6 @@ fn bracketed(text: &str) -> Option<String> {
 
 /// An NVIDIA GPU on the bus that no CUDA driver reaches, with what to do about it.
 fn unusable_gpu() -> Option<String> {
-    let (backend, _) = device::select("cuda").ok()?;
-    let Probe::Absent { reason } = (backend.probe)() else { return None };
     let entries = fs::read_dir("/sys/bus/pci/devices").ok()?;
     let holds = |path: &Path, file: &str, start: &str| {
         fs::read_to_string(path.join(file)).is_ok_and(|text| text.trim_start().starts_with(start))
@@ -158,5 +156,7 @@ fn unusable_gpu() -> Option<String> {
     if gpus.is_empty() {
         return None;
     }
+    let (backend, _) = device::select("cuda").ok()?;
+    let Probe::Absent { reason } = (backend.probe)() else { return None };
     Some(format!("{} NVIDIA GPU(s) on the bus cannot be used and will not be measured: {reason}", gpus.len()))
 }

@@ -93,8 +93,9 @@ fn race(
             let mut sampler = Sampler::resume(device, id, rows, wait, runner.repeats, deadline);
             for timing in sampler.window(sampler.rotation(), Detail::Whole)? {
                 // No time at all is a reading that failed: it must not win.
-                let elapsed = Some(timing.elapsed.get()).filter(|elapsed| *elapsed > 0.0).unwrap_or(f64::MAX);
-                runner.times.push(elapsed / f64::from(runner.repeats));
+                if timing.elapsed.get() > 0.0 {
+                    runner.times.push(timing.elapsed.get() / f64::from(runner.repeats));
+                }
                 spent += timing.host_elapsed.get();
             }
         }
@@ -105,7 +106,7 @@ fn race(
     }
     let median = |index: &usize| runners[*index].median();
     let chosen = (0..runners.len())
-        .filter(|index| median(index).is_some())
+        .filter(|index| runners[*index].program.is_ok())
         .min_by(|a, b| median(a).unwrap_or(f64::INFINITY).total_cmp(&median(b).unwrap_or(f64::INFINITY)))
         .ok_or_else(|| Stop::Device(all_failed(&runners)))?;
     let candidates = options.iter().zip(&runners).map(|(option, runner)| Candidate {

@@ -210,5 +210,6 @@ fn the_16_bit_format_that_suits_the_device_is_in_every_profile() {
     assert_eq!((of(&software, Profile::Quick, "f16"), of(&software, Profile::Standard, "f16")), (0, 2));
     // A precision that the user asks for is the only one.
     let asked = find("matmul").cases(&cpu, &request(Profile::Quick, &[("precision", vec!["f16".into()])]));
-    assert!(asked.iter().all(|case| case.word("precision") == Some("f16")) && asked.len() == 4, "{asked:?}");
+    assert!(asked.iter().all(|case| case.word("precision") == Some("f16")) && !asked.is_empty(), "{asked:?}");
+    assert_eq!(asked.len(), of(&cpu, Profile::Quick, "f32"));
 }

@@ -184,7 +184,7 @@ fn tables_and_folders_agree() {
     let benchmarks = rooflint::suite::ALL.iter().map(|benchmark| benchmark.meta().id);
     assert_eq!(sorted(benchmarks), stems("src/suite", &["check", "shapes", "sizes"]));
     let backends = rooflint::device::BACKENDS.iter().map(|backend| backend.id);
-    assert_eq!(sorted(backends), stems("src/device", &["pattern"]));
+    assert_eq!(sorted(backends), stems("src/device", &["pattern", "readback"]));
     let formats = rooflint::export::FORMATS.iter().map(|format| format.id);
     assert_eq!(sorted(formats), stems("src/export", &["claims"]));
     let formats = rooflint::export::claims::FORMATS.iter().map(|format| format.id);

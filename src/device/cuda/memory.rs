@@ -6,13 +6,12 @@ use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
 
 use super::driver::{Failed, call};
 use super::handles::{DeviceMemory, PinnedMemory};
+use crate::device::readback::{BLOCK, Readback, check_range};
 use crate::device::{BufferId, DeviceError, Place};
 use crate::units::ByteCount;
 
 /// Buffers are whole multiples of this: kernels go through memory in packs of 16 bytes.
 const GRAIN: u64 = 256;
-/// Bytes read back at a time: checks read in small pieces, one after another.
-const BLOCK: u64 = 4 << 20;
 
 /// Where a buffer is.
 pub(super) enum Storage {
@@ -34,7 +33,7 @@ pub(super) struct Buffer {
 #[derive(Default)]
 pub(super) struct Memory {
     buffers: BTreeMap<u32, Buffer>,
-    read: Option<(u32, u64, Vec<u8>)>,
+    read: Readback,
 }
 
 fn failed(call: &'static str, message: String) -> DeviceError {
@@ -60,7 +59,7 @@ impl Memory {
 
     /// Forgets what was read: the device is about to write.
     pub fn forget(&mut self) {
-        self.read = None;
+        self.read.forget();
     }
 
     pub fn alloc(&mut self, number: u32, size: ByteCount, place: Place) -> Result<(), DeviceError> {
@@ -101,20 +100,8 @@ impl Memory {
         })
     }
 
-    /// Holds a range against a buffer's size.
-    fn check(&self, id: BufferId, at: ByteCount, len: usize, call: &'static str) -> Result<(), DeviceError> {
-        let size = self.get(id, call)?.size;
-        match at.0.checked_add(len as u64) {
-            Some(end) if end <= size => Ok(()),
-            _ => {
-                let message = format!("{len} bytes at {} reach past the {size} bytes of buffer {}", at.0, id.0);
-                Err(failed(call, message))
-            }
-        }
-    }
-
     pub fn write(&mut self, to: BufferId, at: ByteCount, bytes: &[u8]) -> Result<(), DeviceError> {
-        self.check(to, at, bytes.len(), "write")?;
+        check_range(to, self.get(to, "write")?.size, at, bytes.len(), "write")?;
         self.forget();
         let start = at.0 as usize;
         match &mut self.get_mut(to, "write")?.storage {
@@ -132,43 +119,22 @@ impl Memory {
     }
 
     pub fn read(&mut self, from: BufferId, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError> {
-        self.check(from, at, into.len(), "read")?;
-        let (mut at, mut into) = (at.0, into);
-        while !into.is_empty() {
-            let start = at / BLOCK * BLOCK;
-            self.load(from, start)?;
-            let held = self.read.as_ref().map_or(&[][..], |(_, _, bytes)| bytes);
-            let held = held.get((at - start) as usize..).unwrap_or(&[]);
-            let count = held.len().min(into.len());
-            if count == 0 {
-                return Err(failed("read", format!("buffer {} ends before byte {at}", from.0)));
+        let unknown = || failed("read", format!("no buffer {}", from.0));
+        let buffer = self.buffers.get(&from.0).ok_or_else(unknown)?;
+        check_range(from, buffer.size, at, into.len(), "read")?;
+        self.read.read(from, at.0, into, |start| {
+            let count = BLOCK.min(buffer.padded.saturating_sub(start)) as usize;
+            let part = start as usize..start as usize + count;
+            match &buffer.storage {
+                Storage::Pinned(pinned) => Ok(pinned.bytes()[part].to_vec()),
+                Storage::Pageable(bytes) => Ok(bytes[part].to_vec()),
+                Storage::Device(device) => {
+                    let mut bytes = vec![0; count];
+                    copy_out(device.pointer + start, &mut bytes)?;
+                    Ok(bytes)
+                }
             }
-            let (now, later) = into.split_at_mut(count);
-            now.copy_from_slice(&held[..count]);
-            (at, into) = (at + count as u64, later);
-        }
-        Ok(())
-    }
-
-    /// Makes the block at `start` the one held.
-    fn load(&mut self, from: BufferId, start: u64) -> Result<(), DeviceError> {
-        if self.read.as_ref().is_some_and(|(id, at, _)| (*id, *at) == (from.0, start)) {
-            return Ok(());
-        }
-        let buffer = self.get(from, "read")?;
-        let count = BLOCK.min(buffer.padded.saturating_sub(start)) as usize;
-        let part = start as usize..start as usize + count;
-        let bytes = match &buffer.storage {
-            Storage::Pinned(pinned) => pinned.bytes()[part].to_vec(),
-            Storage::Pageable(bytes) => bytes[part].to_vec(),
-            Storage::Device(device) => {
-                let mut bytes = vec![0; count];
-                copy_out(device.pointer + start, &mut bytes)?;
-                bytes
-            }
-        };
-        self.read = Some((from.0, start, bytes));
-        Ok(())
+        })
     }
 }
 

@@ -111,7 +111,8 @@ impl CudaDevice {
         self.release(mark)?;
         self.timer.resolution_s = Seconds::new(resolution_s).unwrap_or(Seconds::ZERO);
         self.timer.overhead_s = Seconds::new(overhead_s).unwrap_or(Seconds::ZERO);
-        self.timer.agreement = Ratio::new(agreement?);
+        // What is no number agrees with nothing.
+        self.timer.agreement = Ratio::new(agreement?).or(Some(Ratio::ZERO));
         Ok(())
     }
 
@@ -120,8 +121,7 @@ impl CudaDevice {
     fn compare_clocks(&mut self) -> Result<f64, DeviceError> {
         let buffer = self.alloc(ByteCount::mib(32), Place::Device)?;
         let work = self.filling(buffer, Pattern::Words { seed: 1 })?;
-        let mut load =
-            Recorded { rows: vec![vec![work]], as_graph: false, holds_the_host: false, graphs: BTreeMap::new() };
+        let mut load = Recorded::of(vec![vec![work]]);
         self.queue.run_once(&load, patience())?;
         let window = |repeats| Window {
             samples: 1,
@@ -226,8 +226,7 @@ impl Device for CudaDevice {
             }
             return Ok(());
         }
-        let rows = vec![vec![self.filling(to, pattern)?]];
-        let filling = Recorded { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new() };
+        let filling = Recorded::of(vec![vec![self.filling(to, pattern)?]]);
         self.queue.run_once(&filling, patience()).inspect_err(given_up)
     }
 

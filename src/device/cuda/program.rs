@@ -174,17 +174,22 @@ fn scalar(arg: &Arg) -> Option<Value> {
 }
 
 impl Recorded {
+    /// A program of rows that goes launch by launch.
+    pub fn of(rows: Vec<Vec<Work>>) -> Self {
+        Self { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new() }
+    }
+
+    /// Steps of a repeat.
+    pub fn steps(&self) -> u64 {
+        self.rows.first().map_or(0, Vec::len) as u64
+    }
+
     /// Binds a program's steps to memory. Nothing runs yet.
     pub fn new(program: &Program, memory: &Memory, code: &mut Code, device: &Found) -> Result<Self, DeviceError> {
         // A program without buffers still has its one row.
         let none = [Vec::new()];
         let bindings = if program.bindings.is_empty() { &none[..] } else { &program.bindings };
-        let mut recorded = Self {
-            rows: Vec::new(),
-            as_graph: program.submit == Submit::Graph,
-            holds_the_host: false,
-            graphs: BTreeMap::new(),
-        };
+        let mut recorded = Self { as_graph: program.submit == Submit::Graph, ..Self::of(Vec::new()) };
         for slots in bindings {
             let row = Row { slots, memory };
             let steps: Result<Vec<_>, _> =

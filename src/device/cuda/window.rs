@@ -172,7 +172,7 @@ impl Queue {
             return self.by_host(program, window, &watch);
         }
         let per_step = window.detail == Detail::PerStep;
-        let steps = program.rows.first().map_or(0, Vec::len) as u64;
+        let steps = program.steps();
         let as_graph = program.as_graph && !per_step;
         // Graphs hold whole repeats.
         let most = if as_graph { (GRAPH_MAX / steps.max(1)).max(1) * steps } else { LATCHED_MAX - 8 };
@@ -189,22 +189,17 @@ impl Queue {
                 batch.push(piece);
             }
             if as_graph {
-                self.make_graphs(program, steps, &batch, &watch)?;
+                self.make_graphs(program, &batch, &watch)?;
             }
-            self.run_batch(program, steps, as_graph, latched, &batch, &watch, &mut costs)?;
+            self.run_batch(program, as_graph, latched, &batch, &watch, &mut costs)?;
         }
         Ok(costs.into_iter().map(timing).collect())
     }
 
     /// The graphs that a batch needs and that are not there yet. Each runs once: a first launch brings it to the device,
     /// which behind a latch might never end.
-    fn make_graphs(
-        &mut self,
-        program: &mut Recorded,
-        steps: u64,
-        batch: &[Piece],
-        watch: &Watch,
-    ) -> Result<(), DeviceError> {
+    fn make_graphs(&mut self, program: &mut Recorded, batch: &[Piece], watch: &Watch) -> Result<(), DeviceError> {
+        let steps = program.steps();
         for piece in batch {
             let key = graph_of(piece, steps, program.rows.len());
             if !program.graphs.contains_key(&key) {
@@ -219,11 +214,9 @@ impl Queue {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one batch is one piece of straight-line code")]
     fn run_batch(
         &mut self,
         program: &Recorded,
-        steps: u64,
         as_graph: bool,
         latched: bool,
         batch: &[Piece],
@@ -237,7 +230,7 @@ impl Queue {
         if latched {
             self.close()?;
         }
-        let queued = self.queue_batch(program, steps, as_graph, batch);
+        let queued = self.queue_batch(program, as_graph, batch);
         if latched {
             begun = Instant::now();
             self.open();
@@ -273,7 +266,8 @@ impl Queue {
         Ok(())
     }
 
-    fn queue_batch(&self, program: &Recorded, steps: u64, as_graph: bool, batch: &[Piece]) -> Result<(), Failed> {
+    fn queue_batch(&self, program: &Recorded, as_graph: bool, batch: &[Piece]) -> Result<(), Failed> {
+        let steps = program.steps();
         self.stamp(0)?;
         self.events[0].record(&self.stream)?;
         for (piece, event) in batch.iter().zip(&self.events[1..]) {
@@ -323,7 +317,7 @@ impl Queue {
         let piece = Piece { sample: 0, step: 0, range: 0..0 };
         let mut costs = [Cost::default()];
         let watch = Watch::new(patience);
-        self.run_batch(&nothing, 0, false, self.unlatched.is_none(), &[piece], &watch, &mut costs)?;
+        self.run_batch(&nothing, false, self.unlatched.is_none(), &[piece], &watch, &mut costs)?;
         Ok((costs[0].device_s, costs[0].host_s))
     }
 
@@ -356,7 +350,7 @@ impl Queue {
         let bytes = self.stamps.bytes().as_chunks::<8>().0;
         let number = |index: usize| u64::from_le_bytes(bytes[index]);
         let (time, ticks) = (number(3).checked_sub(number(0))?, number(4).checked_sub(number(1))?);
-        let counted = !self.driver.emulated && number(2) == number(5) && time >= COUNTED_NS;
+        let counted = number(2) == number(5) && time >= COUNTED_NS;
         counted.then(|| ticks as f64 / (time as f64 * 1e-9))
     }
 }

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use super::gpu::Gpu;
 use super::kernels;
+use crate::device::readback::{BLOCK, Readback, check_range};
 use crate::device::{BufferId, DeviceError, Pattern, Place};
 use crate::units::ByteCount;
 
 /// Buffers are whole multiples of this, so that bindings can end on their alignment.
 const GRAIN: u64 = 256;
-
-/// Bytes read back at a time: checks read in small pieces, one after another.
-const BLOCK: u64 = 4 << 20;
 
 /// A buffer.
 pub(super) struct Buffer {
@@ -33,7 +31,7 @@ pub(super) enum Storage {
 pub(super) struct Memory {
     buffers: BTreeMap<u32, Buffer>,
     staging: wgpu::Buffer,
-    read: Option<(u32, u64, Vec<u8>)>,
+    read: Readback,
 }
 
 fn failed(call: &'static str, message: String) -> DeviceError {
@@ -43,7 +41,7 @@ fn failed(call: &'static str, message: String) -> DeviceError {
 impl Memory {
     pub fn new(gpu: &Gpu) -> Result<Self, DeviceError> {
         let staging = gpu.buffer(BLOCK, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
-        Ok(Self { buffers: BTreeMap::new(), staging, read: None })
+        Ok(Self { buffers: BTreeMap::new(), staging, read: Readback::default() })
     }
 
     pub fn get(&self, id: BufferId, call: &'static str) -> Result<&Buffer, DeviceError> {
@@ -61,7 +59,7 @@ impl Memory {
 
     /// Forgets what was read: the device is about to write.
     pub fn forget(&mut self) {
-        self.read = None;
+        self.read.forget();
     }
 
     pub fn alloc(&mut self, gpu: &Gpu, number: u32, size: ByteCount, place: Place) -> Result<(), DeviceError> {
@@ -112,20 +110,8 @@ impl Memory {
         }
     }
 
-    /// Holds a range against a buffer's size.
-    fn check(&self, id: BufferId, at: ByteCount, len: usize, call: &'static str) -> Result<(), DeviceError> {
-        let size = self.get(id, call)?.size;
-        match at.0.checked_add(len as u64) {
-            Some(end) if end <= size => Ok(()),
-            _ => {
-                let message = format!("{len} bytes at {} reach past the {size} bytes of buffer {}", at.0, id.0);
-                Err(failed(call, message))
-            }
-        }
-    }
-
     pub fn write(&mut self, gpu: &Gpu, to: BufferId, at: ByteCount, bytes: &[u8]) -> Result<(), DeviceError> {
-        self.check(to, at, bytes.len(), "write")?;
+        check_range(to, self.get(to, "write")?.size, at, bytes.len(), "write")?;
         // The device is written in whole words: those at both ends keep what is theirs.
         let start = at.0 / 4 * 4;
         let lead = (at.0 - start) as usize;
@@ -150,49 +136,28 @@ impl Memory {
     }
 
     pub fn read(&mut self, gpu: &Gpu, from: BufferId, at: ByteCount, into: &mut [u8]) -> Result<(), DeviceError> {
-        self.check(from, at, into.len(), "read")?;
+        check_range(from, self.get(from, "read")?.size, at, into.len(), "read")?;
         self.read_padded(gpu, from, at.0, into)
     }
 
     /// Reads a range that lies within the padded buffer.
     fn read_padded(&mut self, gpu: &Gpu, from: BufferId, at: u64, into: &mut [u8]) -> Result<(), DeviceError> {
-        let (mut at, mut into) = (at, into);
-        while !into.is_empty() {
-            let start = at / BLOCK * BLOCK;
-            self.load(gpu, from, start)?;
-            let held = self.read.as_ref().map_or(&[][..], |(_, _, bytes)| bytes);
-            let held = held.get((at - start) as usize..).unwrap_or(&[]);
-            let count = held.len().min(into.len());
-            if count == 0 {
-                return Err(failed("read", format!("buffer {} ends before byte {at}", from.0)));
-            }
-            let (now, later) = into.split_at_mut(count);
-            now.copy_from_slice(&held[..count]);
-            (at, into) = (at + count as u64, later);
-        }
-        Ok(())
-    }
-
-    /// Makes the block at `start` the one held.
-    fn load(&mut self, gpu: &Gpu, from: BufferId, start: u64) -> Result<(), DeviceError> {
-        if self.read.as_ref().is_some_and(|(id, at, _)| (*id, *at) == (from.0, start)) {
-            return Ok(());
-        }
-        let bytes = match &self.get(from, "read")?.storage {
-            Storage::Host(_, bytes) => bytes[start as usize..].iter().take(BLOCK as usize).copied().collect(),
+        let unknown = || failed("read", format!("no buffer {}", from.0));
+        let storage = &self.buffers.get(&from.0).ok_or_else(unknown)?.storage;
+        let staging = &self.staging;
+        self.read.read(from, at, into, |start| match storage {
+            Storage::Host(_, bytes) => Ok(bytes[start as usize..].iter().take(BLOCK as usize).copied().collect()),
             Storage::Device(buffer) => {
                 let size = BLOCK.min(buffer.size().saturating_sub(start));
                 let mut bytes = vec![0; size as usize];
                 gpu.guarded("read", |gpu| {
                     let mut encoder = gpu.device.create_command_encoder(&Default::default());
-                    encoder.copy_buffer_to_buffer(buffer, start, &self.staging, 0, size);
+                    encoder.copy_buffer_to_buffer(buffer, start, staging, 0, size);
                     gpu.queue.submit([encoder.finish()])
                 })?;
-                gpu.map("read", &self.staging, &mut bytes)?;
-                bytes
+                gpu.map("read", staging, &mut bytes)?;
+                Ok(bytes)
             }
-        };
-        self.read = Some((from.0, start, bytes));
-        Ok(())
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! An NVIDIA GPU's clocks, power, heat and limits, as its driver's management library (NVML) tells them.
+//! An NVIDIA GPU's power, heat and limits, as its driver's management library (NVML) tells them.
 //!
 //! The GPU is found by its PCI address, never by a number. Nothing is ever set. Calls take a lock that launches need,
 //! so they are made between windows only, and at most every tenth of a second.
@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
-use nvml_wrapper::enum_wrappers::device::{Clock, PerformancePolicy, TemperatureSensor};
+use nvml_wrapper::enum_wrappers::device::{PerformancePolicy, TemperatureSensor};
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
 use crate::record::{Card, Reading, Unknown};
-use crate::units::{ByteCount, Hertz};
+use crate::units::ByteCount;
 
 /// Least time between two readings.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -42,10 +42,6 @@ const REASONS: [(&str, ThrottleReasons, bool); 8] = [
 /// How a GPU was at some moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// Clock of the multiprocessors.
-    pub clock: Reading<Hertz>,
-    /// Clock of the memory.
-    pub memory_clock: Reading<Hertz>,
     /// Power drawn, in watts.
     pub power_w: Reading<f64>,
     /// Temperature of the chip, in °C.
@@ -68,11 +64,6 @@ pub struct Gpu {
 fn library() -> Option<&'static Nvml> {
     static LIBRARY: OnceLock<Option<Nvml>> = OnceLock::new();
     LIBRARY.get_or_init(|| Nvml::init().ok()).as_ref()
-}
-
-/// Clocks are told in MHz.
-fn megahertz(answer: Result<u32, NvmlError>) -> Reading<Hertz> {
-    read(answer).map(|clock| Hertz::new(f64::from(clock) * 1e6).unwrap_or(Hertz::ZERO))
 }
 
 /// Powers are told in mW.
@@ -122,8 +113,6 @@ impl Gpu {
         throttle.sort_unstable();
         throttle.dedup();
         let state = State {
-            clock: megahertz(self.device.clock_info(Clock::SM)),
-            memory_clock: megahertz(self.device.clock_info(Clock::Memory)),
             power_w: watts(self.device.power_usage()),
             temperature_c: read(self.device.temperature(TemperatureSensor::Gpu)).map(f64::from),
             throttle,

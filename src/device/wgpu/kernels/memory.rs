@@ -141,9 +141,13 @@ fn read(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>, Devi
 /// each chunk of each span of the input. The kernel's further numbers follow those that tell the range.
 pub(super) fn chunked(words: u64, name: &str, text: &'static str, more: &[u32], facts: &Facts) -> Vec<Dispatch> {
     let variant = variant(name);
+    let code = |width: u64| {
+        let Code { prefix, text } = variant.code(width, text);
+        Code { prefix: prefix + include_str!("../../../../kernels/chunks.wgsl"), text }
+    };
     let sums = Binding { number: 2, argument: 1, bytes: 0..PARTS * 4 };
     let mut dispatches = vec![Dispatch {
-        code: variant.code(variant.width, text),
+        code: code(variant.width),
         entry: "clear",
         uniform: Vec::new(),
         bindings: vec![sums.clone()],
@@ -159,7 +163,7 @@ pub(super) fn chunked(words: u64, name: &str, text: &'static str, more: &[u32], 
         let slices = (longest.unwrap_or(0) / span.width).div_ceil(variant.tile()).max(1);
         let range = [words, span.start, end, span.base, first].map(|number| number as u32);
         dispatches.push(Dispatch {
-            code: variant.code(span.width, text),
+            code: code(span.width),
             entry: "main",
             uniform: range.into_iter().chain(more.iter().copied()).collect(),
             bindings: vec![Binding { number: 1, argument: 0, bytes: span.bytes() }, sums.clone()],
