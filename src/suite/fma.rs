@@ -2,8 +2,8 @@
 
 use super::check::{for_each_block, within, wrong};
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand, places_work_groups,
-    units_told,
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand,
+    places_work_groups, units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
@@ -83,7 +83,16 @@ impl Benchmark for Fma {
         };
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();
-        expand(META.id, request, &[("precision", precisions), ("threads", threads)])
+        let mut cases = expand(META.id, request, &[("precision", precisions), ("threads", threads)]);
+        // What the cores share shows in one format; a quick run has no time for more.
+        if request.profile == Profile::Quick
+            && !places_work_groups(device)
+            && !["precision", "threads"].iter().any(|axis| request.axes.contains_key(*axis))
+        {
+            let all = Some(u64::from(device.compute_units));
+            cases.retain(|case| case.count("threads") == all || case.word("precision") == Some("f32"));
+        }
+        cases
     }
 
     fn work(&self, case: &Case) -> Work {

@@ -1,7 +1,7 @@
 //! `launch`: what it costs to start work and to wait for it.
 
 use super::check::{for_each_block, seed_of, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, THREADS, WORDS_ONLY, expand};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit, Wait};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Quantity, Work};
 use crate::units::{ByteCount, Ratio};
@@ -46,8 +46,12 @@ impl Benchmark for Launch {
     }
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
+        // A quick run starts all units, as every other benchmark does.
         let mut threads = vec![1, u64::from(device.compute_units)];
         threads.dedup();
+        if request.profile == Profile::Quick {
+            threads.drain(..threads.len() - 1);
+        }
         let threads = threads.into_iter().map(AxisValue::Count).collect();
         let waits = WAITS.map(AxisValue::from).to_vec();
         let has_graphs = device.features.iter().any(|feature| feature == "graph");
