@@ -114,7 +114,7 @@ impl Ceilings {
         let cache = run.header.devices.get(device as usize).and_then(|info| info.last_cache());
 
         let memory = memory(&measured);
-        let compute = compute(&measured);
+        let compute = compute(&measured, slope(&memory));
         let ridges = ridges(&compute, &memory);
         let plateau = cache.and_then(|cache| plateau(&measured, cache.0 as f64));
         Self { memory, compute, ridges, points: measured.iter().filter_map(point).collect(), plateau }
@@ -159,10 +159,32 @@ fn memory(measured: &[Measured]) -> Vec<MemoryCeiling> {
     ceilings
 }
 
+/// The read ceiling, or the fastest memory ceiling without one.
+fn slope(memory: &[MemoryCeiling]) -> Option<&MemoryCeiling> {
+    memory.iter().find(|ceiling| ceiling.kernel == "read").or(memory.first())
+}
+
+/// Whether a case tells how fast the device computes: neither is it left of the ridge point of its vector units, nor
+/// would reading at the memory ceiling take half of its time. A product of a few rows tells of memory alone.
+fn is_bound_by_arithmetic(item: &Measured, vector: f64, slope: f64) -> bool {
+    let Some(intensity) = item.summary.intensity else { return true };
+    let memory_roof = intensity.get() * slope;
+    memory_roof >= vector && memory_roof >= 2.0 * item.summary.headline.value
+}
+
 /// The fastest case of every benchmark and precision. Other data than random flatter a device.
-fn compute(measured: &[Measured]) -> Vec<ComputeCeiling> {
+fn compute(measured: &[Measured], slope: Option<&MemoryCeiling>) -> Vec<ComputeCeiling> {
+    let vector = measured
+        .iter()
+        .filter(|item| item.record.case.benchmark == "fma" && item.summary.precision == Some(Precision::F32))
+        .map(|item| item.summary.headline.value)
+        .fold(0.0, f64::max);
     let mut ceilings: Vec<ComputeCeiling> = Vec::new();
-    for Measured { record, summary } in measured {
+    for item in measured {
+        if slope.is_some_and(|slope| !is_bound_by_arithmetic(item, vector, slope.rate.value)) {
+            continue;
+        }
+        let Measured { record, summary } = item;
         let benchmark = &record.case.benchmark;
         let Some(precision) = summary.precision.filter(|_| summary.quantity == Quantity::Throughput) else {
             continue;
@@ -184,11 +206,9 @@ fn compute(measured: &[Measured]) -> Vec<ComputeCeiling> {
     ceilings
 }
 
-/// Where each compute ceiling meets the read ceiling, or the fastest memory ceiling without one.
+/// Where each compute ceiling meets the slope.
 fn ridges(compute: &[ComputeCeiling], memory: &[MemoryCeiling]) -> Vec<Ridge> {
-    let Some(slope) = memory.iter().find(|ceiling| ceiling.kernel == "read").or(memory.first()) else {
-        return Vec::new();
-    };
+    let Some(slope) = slope(memory) else { return Vec::new() };
     let meet = |(index, ceiling): (usize, &ComputeCeiling)| {
         let (flat, slope) = (ceiling.rate, slope.rate);
         let (value, low, high) = (flat.value / slope.value, flat.low / slope.high, flat.high / slope.low);

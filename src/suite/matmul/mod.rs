@@ -175,7 +175,7 @@ fn sides(profile: Profile, kind: DeviceKind) -> (&'static [u64], &'static [u64])
         // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
         Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
         Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
-        Profile::Quick => (&[2048], &[1, 64]),
+        Profile::Quick => (&[2048], &[1, 8, 64]),
         Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
         Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
     }
