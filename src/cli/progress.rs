@@ -77,6 +77,7 @@ fn describe(planned: &Planned, phase: Phase) -> String {
         Phase::Preparing => "preparing".to_owned(),
         Phase::Racing => "choosing the fastest variant".to_owned(),
         Phase::Checking => "checking results".to_owned(),
+        Phase::Ready => "waiting for the other devices".to_owned(),
         Phase::WarmingUp => "warming up".to_owned(),
         Phase::Sampling { samples, median_s, half_width } => {
             let estimate = median_s.and_then(|time| rate(planned, time));

@@ -19,7 +19,7 @@ use crate::record::{
     SCHEMA_VERSION, ToolInfo,
 };
 use crate::store::{self, RunWriter};
-use crate::suite::{self, Benchmark, Profile, Request};
+use crate::suite::{self, Benchmark, Load, Profile, Request};
 use crate::units::{ByteCount, Seconds, Usd};
 
 pub const COMMAND: Command = Command {
@@ -296,7 +296,11 @@ fn carry_out(plan: &Plan, conduct: Conduct, mut run: Run, mut writer: RunWriter)
         .filter(|record| matches!(record.outcome, Outcome::Measured(_)))
         .map(|record| (record.device, record.case.key()))
         .collect();
-    let wanted = |planned: &Planned| !measured.contains(&(planned.device, planned.case.key()));
+    let is_measured = |planned: &Planned| measured.contains(&(planned.device, planned.case.key()));
+    let shared = |planned: &Planned| Load::of(&planned.case) == Load::Together;
+    // Figures of devices that were busy at once are of one moment: all of them again, or none.
+    let all_shared = plan.cases.iter().filter(|planned| shared(planned)).all(is_measured);
+    let wanted = |planned: &Planned| if shared(planned) { !all_shared } else { !is_measured(planned) };
     let todo = plan.cases.iter().filter(|planned| wanted(planned)).count();
     let (mut supervisor, interrupter) = Supervisor::new(conduct);
     ctrlc::set_handler(move || interrupter.interrupt())

@@ -227,7 +227,7 @@ pub enum Detail {
 pub enum Start {
     /// Once all of it is queued, where the device can; elsewhere as `Immediate`.
     Queued,
-    /// As soon as it is submitted.
+    /// As soon as it is submitted, while the rest is still being queued: one sample follows another without a pause.
     Immediate,
 }
 

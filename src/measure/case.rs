@@ -7,7 +7,7 @@ use crate::measure::race;
 use crate::measure::sampling::Sampler;
 use crate::measure::settings::Settings;
 use crate::record::{Case, CheckFailure, CheckPassed, Measurement, Outcome};
-use crate::suite::{Benchmark, CheckError, Outputs, Stop};
+use crate::suite::{Benchmark, CheckError, Load, Outputs, Stop};
 use crate::units::{ByteCount, Ratio, Seconds};
 
 /// What a case is doing, for whoever watches.
@@ -20,6 +20,8 @@ pub enum Phase {
     Racing,
     /// Comparing results with the reference.
     Checking,
+    /// Waiting until other devices are ready too.
+    Ready,
     /// Bringing the device to a steady rate.
     WarmingUp,
     /// Taking samples.
@@ -117,17 +119,27 @@ fn attempt(
     // Poisoned again, so that the second check sees what the timed window wrote, and nothing older.
     poison(device, &program)?;
 
+    if Load::of(case) == Load::Together {
+        watch(Phase::Ready);
+    }
     watch(Phase::WarmingUp);
     let timer = device.timer().clone();
     let conditions = device.conditions();
     let rows = program.bindings.len() as u32;
+    let lasting = settings.sustained(device.info().kind);
     let mut sampler = Sampler::calibrate(device, id, rows, wait, protocol.sample_min_s, deadline)?;
-    let warm_up = sampler.warm_up(protocol)?;
-    let (samples, stop) = sampler.sample(protocol, &mut |samples, time| {
-        let median_s = time.and_then(|time| Seconds::new(time.value));
-        let half_width = time.and_then(|time| Ratio::new((time.high - time.low) / 2.0 / time.value));
-        watch(Phase::Sampling { samples, median_s, half_width });
-    })?;
+    let (warm_up, samples, stop) = match Load::of(case) {
+        Load::Sustained | Load::Together => sampler.sustain(protocol, lasting)?,
+        Load::Burst => {
+            let warm_up = sampler.warm_up(protocol)?;
+            let (samples, stop) = sampler.sample(protocol, &mut |samples, time| {
+                let median_s = time.and_then(|time| Seconds::new(time.value));
+                let half_width = time.and_then(|time| Ratio::new((time.high - time.low) / 2.0 / time.value));
+                watch(Phase::Sampling { samples, median_s, half_width });
+            })?;
+            (warm_up, samples, stop)
+        }
+    };
     let repeats = sampler.repeats;
 
     watch(Phase::Checking);

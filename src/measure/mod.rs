@@ -2,8 +2,8 @@
 //!
 //! [`case`] measures one case on an open device: race, check, warm-up, samples, check again. [`plan`]
 //! lists the cases of a run with their time. [`worker`] is the process that holds a device, and
-//! [`supervisor`] the one that starts it, keeps its results and replaces it when it dies. Deadlines,
-//! the store and interrupts are the supervisor's: nothing but measuring happens in a worker.
+//! [`supervisor`] the one that starts it, keeps its results and replaces it when it dies; `together` holds
+//! several at once. Deadlines, the store and interrupts are the supervisor's: nothing but measuring happens in a worker.
 
 pub mod case;
 pub mod environment;
@@ -14,4 +14,5 @@ mod sampling;
 pub mod settings;
 pub mod supervisor;
 pub mod telemetry;
+mod together;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::measure::settings::Settings;
 use crate::record::{AxisValue, Case, DeviceInfo};
-use crate::suite::{Axis, Benchmark, Request};
+use crate::suite::{Axis, Benchmark, Load, Request, together};
 use crate::units::{ByteCount, Seconds};
 
 /// One case of a plan.
@@ -25,7 +25,7 @@ pub struct Planned {
 pub struct Plan {
     /// The devices, in the order given.
     pub devices: Vec<DeviceInfo>,
-    /// The cases, device by device.
+    /// The cases, device by device; last, those that all devices run together.
     pub cases: Vec<Planned>,
 }
 
@@ -75,7 +75,30 @@ pub fn plan(
             }
         }
     }
-    if cases.is_empty() { Err(PlanError::Empty) } else { Ok(Plan { devices, cases }) }
+    if cases.is_empty() {
+        return Err(PlanError::Empty);
+    }
+    if devices.len() > 1 && !request.axes.contains_key("load") {
+        let with_others = |planned: &Planned| Some(Planned { case: together(&planned.case)?, ..planned.clone() });
+        cases.extend(cases.iter().filter_map(with_others).collect::<Vec<_>>());
+    }
+    Ok(Plan { devices, cases: at_the_end(cases) })
+}
+
+/// The cases with those at the end that all devices run together: the first of every device, the second of every device …
+fn at_the_end(cases: Vec<Planned>) -> Vec<Planned> {
+    let (shared, mut alone): (Vec<_>, Vec<_>) =
+        cases.into_iter().partition(|planned| Load::of(&planned.case) == Load::Together);
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, Planned)> = Vec::new();
+    for planned in shared {
+        let rank = counts.entry(planned.device).or_default();
+        ranked.push((*rank, planned));
+        *rank += 1;
+    }
+    ranked.sort_by_key(|(rank, planned)| (*rank, planned.device));
+    alone.extend(ranked.into_iter().map(|(_, planned)| planned));
+    alone
 }
 
 /// An axis given by the user must be one of a chosen benchmark, and its values such that each benchmark

@@ -104,32 +104,63 @@ impl<'a> Sampler<'a> {
 
     /// Runs one window of samples.
     pub fn window(&mut self, samples: u32, detail: Detail) -> Result<Vec<Timing>, DeviceError> {
-        let window = Window {
-            samples,
-            repeats: self.repeats,
-            detail,
-            start: Start::Queued,
-            wait: self.wait,
-            deadline: self.deadline,
-        };
-        self.device.run(self.program, &window)
+        self.window_from(Start::Queued, samples, detail)
+    }
+
+    fn window_from(&mut self, start: Start, samples: u32, detail: Detail) -> Result<Vec<Timing>, DeviceError> {
+        let Self { repeats, wait, deadline, .. } = *self;
+        self.device.run(self.program, &Window { samples, repeats, detail, start, wait, deadline })
     }
 
     /// Runs short blocks until the rate settles, at least and at most for the protocol's times; never fewer
     /// blocks than it takes to see that it has settled.
     pub fn warm_up(&mut self, protocol: &Protocol) -> Result<WarmUp, DeviceError> {
-        let (mut spent, mut medians) = (Seconds::ZERO, Vec::new());
+        let (mut spent, mut windows, mut medians) = (Seconds::ZERO, 0, Vec::new());
         loop {
             let timings = self.window(self.per_window.min(WARM_UP_BLOCK).max(self.rotation()), Detail::Whole)?;
             spent = timings.iter().map(|timing| timing.host_elapsed).sum::<Seconds>() + spent;
-            let block = Sorted::new(timings.iter().map(|timing| timing.elapsed.get()));
-            medians.extend(block.map(|block| block.median()));
+            windows += 1;
+            // A window that goes through many rows of bindings is long enough to show by itself whether the rate settles.
+            let block = timings.len().div_ceil(WARM_UP_BLOCKS).max(WARM_UP_BLOCK as usize);
+            medians.extend(timings.chunks(block).filter_map(median));
             let settled = settled(&medians, SETTLED);
             let late = spent >= protocol.warm_up_max_s && medians.len() >= WARM_UP_BLOCKS;
             if spent >= protocol.warm_up_min_s && settled || late {
-                return Ok(WarmUp { elapsed_s: spent, windows: medians.len() as u32, settled });
+                return Ok(WarmUp { elapsed_s: spent, windows, settled });
             }
         }
+    }
+
+    /// Keeps the device busy without a pause: one window as a warm-up, then one that counts, each of about `lasting`.
+    pub fn sustain(
+        &mut self,
+        protocol: &Protocol,
+        lasting: Seconds,
+    ) -> Result<(WarmUp, Vec<Sample>, StopReason), DeviceError> {
+        let took = self.shortest()?;
+        let wanted = (lasting.get() / took.max(1e-9)).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
+        let samples =
+            wanted.clamp(protocol.samples_min, protocol.samples_max.max(protocol.samples_min)).max(self.rotation());
+        let before = self.window_from(Start::Immediate, samples, Detail::Whole)?;
+        let mut telemetry = Telemetry::start(self.device.info());
+        let timings = self.window_from(Start::Immediate, samples, Detail::Whole)?;
+        let around = telemetry.since_last();
+
+        let third = before.len().div_ceil(3);
+        let medians: Vec<f64> = before.chunks(third.max(1)).filter_map(median).collect();
+        let elapsed_s = before.iter().map(|timing| timing.host_elapsed).sum();
+        let warm_up = WarmUp { elapsed_s, windows: 1, settled: settled(&medians, SETTLED) };
+        let (mut taken, mut spent): (Vec<Sample>, _) = (Vec::new(), Seconds::ZERO);
+        for timing in timings {
+            let length = timing.host_elapsed;
+            taken.push(sample_of(timing, spent, &around, self.device.timer()));
+            spent = spent + length;
+        }
+        reject_low_clocks(&mut taken);
+        let series: Vec<f64> = accepted(&taken).collect();
+        let precise = estimate(&series, self.repeats)
+            .is_some_and(|estimate| estimate.half_width().get() <= protocol.half_width_target.get());
+        Ok((warm_up, taken, if precise { StopReason::Precise } else { StopReason::TimeLimit }))
     }
 
     /// Takes samples until the stopping rule or the time limit ends it. `progress` hears the running
@@ -167,6 +198,11 @@ impl<'a> Sampler<'a> {
             }
         }
     }
+}
+
+/// The median time of some samples; `None` of none.
+fn median(timings: &[Timing]) -> Option<f64> {
+    Sorted::new(timings.iter().map(|timing| timing.elapsed.get())).map(|sorted| sorted.median())
 }
 
 fn accepted(samples: &[Sample]) -> impl Iterator<Item = f64> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Protocol;
+use crate::record::{DeviceKind, Protocol};
 use crate::suite::Profile;
 use crate::units::{Ratio, Seconds};
 
@@ -19,6 +19,11 @@ pub struct Settings {
 
 /// Set-up and both checks of an average case: buffers of some hundred MiB filled once and read twice.
 const OVERHEAD_S: f64 = 0.6;
+
+/// Shortest sustained load: power control of a GPU settles within it, and an energy counter has moved enough to be read.
+const SUSTAINED_S: f64 = 2.0;
+/// The same on an emulated device, which has no power to settle.
+const SUSTAINED_EMULATED_S: f64 = 0.02;
 
 /// Least share of a profile's time to which a budget may squeeze a case. Below it intervals say nothing.
 const LEAST_SCALE: f64 = 0.1;
@@ -51,6 +56,14 @@ impl Settings {
             race_max_s: time_of(race),
             deadline_s: deadline,
         }
+    }
+
+    /// How long a sustained load is timed, and how long it lasts before that: the time of a case, and never less than
+    /// power takes to settle, whatever the budget.
+    pub fn sustained(&self, kind: DeviceKind) -> Seconds {
+        let least = if kind == DeviceKind::Emulated { SUSTAINED_EMULATED_S } else { SUSTAINED_S };
+        let least = Seconds::new(least).unwrap_or(Seconds::ZERO);
+        if kind == DeviceKind::Emulated || self.protocol.time_max_s < least { least } else { self.protocol.time_max_s }
     }
 
     /// What a case worth an effort (1 for a whole one) is expected to take. Most stop earlier; one whose single repeat is long, such as a large

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use crate::measure::case::Phase;
 use crate::measure::plan::{Plan, Planned};
 use crate::measure::settings::Settings;
+use crate::measure::together;
 use crate::measure::worker::{Message, Order};
 use crate::record::{Outcome, Record};
 use crate::store::StoreError;
-use crate::suite::Profile;
+use crate::suite::{Load, Profile};
 use crate::units::Seconds;
 
 /// Longest a device may take to open: drivers load libraries and initialise cards.
@@ -54,7 +55,7 @@ pub trait Watch {
 }
 
 /// Something that happened while the supervisor waited.
-enum Event {
+pub(super) enum Event {
     Said(u32, Message),
     /// The worker's output ended.
     Silent(u32),
@@ -92,20 +93,38 @@ pub enum Finish {
 pub struct Supervisor {
     conduct: Conduct,
     sender: Sender<Event>,
-    events: Receiver<Event>,
+    pub(super) events: Receiver<Event>,
     workers: u32,
 }
 
 /// A running worker.
-struct Worker {
-    number: u32,
+pub(super) struct Worker {
+    pub number: u32,
     child: Child,
     orders: ChildStdin,
     complaints: thread::JoinHandle<String>,
 }
 
+/// The worker in hand, and a device that has refused to open.
+#[derive(Default)]
+struct Hand {
+    worker: Option<(u32, Worker)>,
+    unusable: Option<(u32, String)>,
+}
+
+impl Hand {
+    fn let_go(&mut self) {
+        self.worker.take().into_iter().for_each(|(_, worker)| worker.end());
+    }
+}
+
+/// Whether the second of two cases is to run at the same time as the first: on the next device, where all are to be busy.
+fn at_once((_, first): &(usize, &Planned), (_, second): &(usize, &Planned)) -> bool {
+    [first, second].iter().all(|planned| Load::of(&planned.case) == Load::Together) && first.device < second.device
+}
+
 /// Why a case has no outcome from its worker.
-enum Trouble {
+pub(super) enum Trouble {
     Died(String),
     Late,
     Interrupted,
@@ -129,46 +148,72 @@ impl Supervisor {
     ) -> Result<Finish, StoreError> {
         let start = Instant::now();
         let todo: Vec<(usize, &Planned)> = plan.cases.iter().enumerate().filter(|(_, case)| wanted(case)).collect();
-        let mut worker: Option<(u32, Worker)> = None;
-        let mut unusable: Option<(u32, String)> = None;
-        for (position, (index, planned)) in todo.iter().enumerate() {
-            watch.begins(*index, planned);
+        let mut hand = Hand::default();
+        let mut position = 0;
+        for group in todo.chunk_by(at_once) {
+            group.iter().for_each(|(index, planned)| watch.begins(*index, planned));
             let began = Instant::now();
-            if worker.as_ref().is_some_and(|(device, _)| *device != planned.device) {
-                worker.take().into_iter().for_each(|(_, worker)| worker.end());
-            }
             let settings = self.settings(&todo[position..], start.elapsed().into());
-            let outcome = match (&unusable, settings) {
-                (Some((device, reason)), _) if *device == planned.device => Outcome::Failed(reason.clone()),
-                (_, None) => Outcome::Skipped(
-                    "the budget was used up before this case; --resume measures what is missing".to_owned(),
-                ),
-                (_, Some(settings)) => {
-                    let selector = &plan.devices[planned.device as usize].selector;
-                    match self.attempt(&mut worker, selector, planned, &settings, watch) {
-                        Attempt::Ended(outcome) => outcome,
-                        Attempt::Unusable(reason) => {
-                            unusable = Some((planned.device, reason.clone()));
-                            Outcome::Failed(reason)
-                        }
-                        Attempt::Interrupted => return Ok(Finish::Interrupted),
-                    }
+            position += group.len();
+            let outcomes = match (settings, group) {
+                (None, group) => {
+                    let reason = "the budget was used up before this case; --resume measures what is missing";
+                    Some(group.iter().map(|_| Outcome::Skipped(reason.to_owned())).collect())
+                }
+                (Some(settings), [(_, planned)]) if Load::of(&planned.case) != Load::Together => {
+                    self.alone(&mut hand, plan, planned, &settings, watch).map(|outcome| vec![outcome])
+                }
+                (Some(settings), group) => {
+                    hand.let_go();
+                    let group: Vec<_> = group.iter().map(|(_, planned)| *planned).collect();
+                    together::measure(self, plan, &group, &settings, watch)
                 }
             };
-            let record = Record {
-                case: planned.case.clone(),
-                device: planned.device,
-                quantity: planned.benchmark.meta().quantity,
-                work: planned.benchmark.work(&planned.case),
-                started_s: Seconds::from(began - start),
-                elapsed_s: Seconds::from(began.elapsed()),
-                outcome,
-            };
-            keep(&record)?;
-            watch.ended(*index, &record);
+            let Some(outcomes) = outcomes else { return Ok(Finish::Interrupted) };
+            for ((index, planned), outcome) in group.iter().zip(outcomes) {
+                let record = Record {
+                    case: planned.case.clone(),
+                    device: planned.device,
+                    quantity: planned.benchmark.meta().quantity,
+                    work: planned.benchmark.work(&planned.case),
+                    started_s: Seconds::from(began - start),
+                    elapsed_s: Seconds::from(began.elapsed()),
+                    outcome,
+                };
+                keep(&record)?;
+                watch.ended(*index, &record);
+            }
         }
-        worker.into_iter().for_each(|(_, worker)| worker.end());
+        hand.let_go();
         Ok(Finish::Complete)
+    }
+
+    /// Measures a case whose device has nothing else to do; `None` if the user stopped it.
+    fn alone(
+        &mut self,
+        hand: &mut Hand,
+        plan: &Plan,
+        planned: &Planned,
+        settings: &Settings,
+        watch: &mut dyn Watch,
+    ) -> Option<Outcome> {
+        if hand.worker.as_ref().is_some_and(|(device, _)| *device != planned.device) {
+            hand.let_go();
+        }
+        if let Some((device, reason)) = &hand.unusable
+            && *device == planned.device
+        {
+            return Some(Outcome::Failed(reason.clone()));
+        }
+        let selector = &plan.devices[planned.device as usize].selector;
+        match self.attempt(&mut hand.worker, selector, planned, settings, watch) {
+            Attempt::Ended(outcome) => Some(outcome),
+            Attempt::Unusable(reason) => {
+                hand.unusable = Some((planned.device, reason.clone()));
+                Some(Outcome::Failed(reason))
+            }
+            Attempt::Interrupted => None,
+        }
     }
 
     /// The parameters for the first of the cases that are left; `None` once the budget is used up. What is
@@ -204,7 +249,7 @@ impl Supervisor {
                 Err(error) => return Attempt::Unusable(format!("cannot start a worker process: {error}")),
             },
         };
-        let order = Order { case: planned.case.clone(), settings: settings.clone() };
+        let order = Order::Measure { case: planned.case.clone(), settings: settings.clone() };
         let until = Instant::now() + Duration::from(settings.deadline_s);
         // A worker that cannot be written to has died; waiting for it says how.
         let _ = worker.tell(&order);
@@ -235,7 +280,7 @@ impl Supervisor {
     }
 
     /// Starts a worker and waits until its device is open.
-    fn start(&mut self, selector: &str) -> io::Result<Result<Worker, Trouble>> {
+    pub(super) fn start(&mut self, selector: &str) -> io::Result<Result<Worker, Trouble>> {
         let worker = self.spawn(selector)?;
         let until = Instant::now() + OPEN_MAX;
         loop {
@@ -320,7 +365,7 @@ enum Attempt {
 }
 
 impl Worker {
-    fn tell(&mut self, order: &Order) -> io::Result<()> {
+    pub fn tell(&mut self, order: &Order) -> io::Result<()> {
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         self.orders.write_all(&line)?;
@@ -328,7 +373,7 @@ impl Worker {
     }
 
     /// Lets a worker end by itself: closing its input tells it that there is nothing more to do.
-    fn end(self) {
+    pub fn end(self) {
         let Self { mut child, orders, .. } = self;
         drop(orders);
         let until = Instant::now() + Duration::from_secs(5);
@@ -342,13 +387,13 @@ impl Worker {
         let _ = child.wait();
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// How a dead worker ended, and the end of what it wrote to standard error.
-    fn last_words(mut self) -> String {
+    pub fn last_words(mut self) -> String {
         let _ = self.child.kill();
         let status = self.child.wait().map_or_else(|error| error.to_string(), describe);
         let complaints = self.complaints.join().unwrap_or_default();

@@ -13,13 +13,19 @@ use crate::measure::settings::Settings;
 use crate::record::{Case, Outcome};
 use crate::suite;
 
-/// What the supervisor tells a worker to do: one case.
+/// What the supervisor tells a worker to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Order {
-    /// Which case.
-    pub case: Case,
-    /// How.
-    pub settings: Settings,
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Measure a case.
+    Measure {
+        /// Which.
+        case: Case,
+        /// How.
+        settings: Settings,
+    },
+    /// Go on: all devices are ready.
+    Go,
 }
 
 /// What a worker says.
@@ -59,13 +65,17 @@ pub fn serve(
         Err(reason) => return say(&Message::NotOpened { reason }),
     };
     say(&Message::Opened)?;
-    for order in orders {
-        let Order { case, settings } = order?;
+    while let Some(order) = orders.next() {
+        let Order::Measure { case, settings } = order? else { continue };
         let mut unsaid = Ok(());
         let ended = match suite::find(&case.benchmark) {
             Some(benchmark) => case::measure(device.as_mut(), benchmark, &case, &settings, &mut |phase| {
                 if unsaid.is_ok() {
                     unsaid = say(&Message::Phase(phase));
+                }
+                if phase == Phase::Ready {
+                    // The next order lets it go; that there is none any more shows after the case.
+                    let _ = orders.next();
                 }
             }),
             None => {

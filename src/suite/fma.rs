@@ -2,7 +2,7 @@
 
 use super::check::{for_each_block, within, wrong};
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand,
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand, load,
     places_work_groups, units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
@@ -45,6 +45,7 @@ static META: Meta = Meta {
             words: &[],
             range: THREADS,
         },
+        load::AXIS,
     ],
 };
 
@@ -92,7 +93,7 @@ impl Benchmark for Fma {
             let all = Some(u64::from(device.compute_units));
             cases.retain(|case| case.count("threads") == all || case.word("precision") == Some("f32"));
         }
-        cases
+        load::under_loads(cases, device, request, |case| case.word("precision") == Some("f32"))
     }
 
     fn work(&self, case: &Case) -> Work {

@@ -3,7 +3,9 @@
 use super::check::{BLOCK, for_each_block, seed_of, wrong};
 use super::memory::{PARTS, border};
 use super::sizes::last_cache;
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand, places_work_groups};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand, places_work_groups, units_told,
+};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -52,6 +54,8 @@ const ARITHMETIC_BOUND: u64 = 2048;
 const LEAST_LARGE: u64 = 128 << 20;
 /// Sizes are whole huge pages.
 const GRAIN: u64 = 2 << 20;
+/// The least of a GPU that tells how many units it has: large ones among them read a GB in a third of a millisecond.
+const LEAST_TOLD: u64 = 1 << 30;
 /// On a GPU a repeat reads at least this, and whole multiples: with less there is not enough work for every unit.
 const LEAST_GPU: u64 = 64 << 20;
 /// On an emulated device, whose times mean nothing.
@@ -83,6 +87,8 @@ impl Benchmark for Intensity {
         let (large, least) = match (device.kind, places_work_groups(device)) {
             (DeviceKind::Emulated, _) => (GRAIN_EMULATED, GRAIN_EMULATED),
             (DeviceKind::Software, _) | (_, false) => (LEAST_LARGE, GRAIN),
+            // The start of a launch is not little against 200 MB at 3 TB/s.
+            _ if units_told(device).is_some() => (LEAST_TOLD, LEAST_GPU),
             (_, true) => (LEAST_LARGE, LEAST_GPU),
         };
         let large = (COLD * last_cache(device)).max(large).min(quarter.max(least));

@@ -2,7 +2,7 @@
 
 use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
 use super::sizes::last_cache;
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand, units_told};
+use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand, load, units_told};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -34,6 +34,7 @@ static META: Meta = Meta {
             range: WORDS_ONLY,
         },
         Axis { name: "size", about: "bytes of each stream", words: &[], range: [64, 1 << 44] },
+        load::AXIS,
     ],
 };
 
@@ -69,7 +70,7 @@ impl Benchmark for Memory {
             request.axes.remove("kernel");
             cases.extend(expand(META.id, &request, &[("kernel", vec![kernel]), ("size", sizes)]));
         }
-        cases
+        load::under_loads(cases, device, request, |case| kernel_of(case) == "read" && case.count("size") == Some(large))
     }
 
     fn work(&self, case: &Case) -> Work {

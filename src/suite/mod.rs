@@ -10,11 +10,14 @@ mod fma;
 mod intensity;
 mod latency;
 mod launch;
+mod load;
 mod matmul;
 mod memory;
 pub mod shapes;
 mod sizes;
 mod transfer;
+
+pub use load::{Load, together};
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 
 use super::check::seed_of;
 use super::memory::check_words;
+use super::sizes::last_cache;
 use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand};
 use crate::device::{Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Quantity, Work};
@@ -20,7 +21,8 @@ static META: Meta = Meta {
          driver's, and the time includes that.",
         "The copy is the device's own (a copy engine, on GPUs). Within a device it may be slower than a kernel that \
          copies: see memory.",
-        "One direction at a time. Small copies measure the start of a copy.",
+        "Copies within a device go through pairs of buffers that together exceed its last cache four times. One \
+         direction at a time. Small copies measure the start of a copy.",
         "A CPU's memory is the host's: there is nothing to transfer, and the benchmark is skipped.",
     ],
     quantity: Quantity::Bandwidth,
@@ -35,6 +37,10 @@ const ROUTES: [&str; 5] =
 
 /// Sizes: what starting a copy costs, and what the link carries.
 const SIZES: [u64; 4] = [64 << 10, 1 << 20, 16 << 20, 256 << 20];
+/// Buffers within the device are together at least this many times its last cache …
+const COLD: u64 = 4;
+/// … but no more than this many pairs.
+const PAIRS_MAX: u64 = 64;
 /// The size of headlines.
 const LARGE: u64 = 16 << 20;
 
@@ -66,8 +72,8 @@ impl Benchmark for Transfer {
         Work { bytes_read_b: size, bytes_written_b, ..Work::default() }
     }
 
-    fn footprint(&self, _device: &DeviceInfo, case: &Case) -> ByteCount {
-        ByteCount(2 * size_of(case))
+    fn footprint(&self, device: &DeviceInfo, case: &Case) -> ByteCount {
+        ByteCount(2 * size_of(case) * pairs(device, case))
     }
 
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
@@ -77,12 +83,17 @@ impl Benchmark for Transfer {
             ));
         }
         let (size, [from, to]) = (ByteCount(size_of(case)), places(case));
-        let from = device.alloc(size, from)?;
-        device.fill(from, pattern(case))?;
-        let to = device.alloc(size, to)?;
-        device.fill(to, Pattern::Poison)?;
+        let mut bindings = Vec::new();
+        for _ in 0..pairs(device.info(), case) {
+            let from = device.alloc(size, from)?;
+            device.fill(from, pattern(case))?;
+            let to = device.alloc(size, to)?;
+            device.fill(to, Pattern::Poison)?;
+            bindings.push(vec![from, to]);
+        }
         let steps = vec![Step::Copy { from: Slot(0), to: Slot(1), bytes: size }];
-        Ok(Program { steps, bindings: vec![vec![from, to]], outputs: vec![to], submit: Submit::Stream })
+        let outputs = bindings.first().and_then(|pair| pair.last()).copied().into_iter().collect();
+        Ok(Program { steps, bindings, outputs, submit: Submit::Stream })
     }
 
     fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
@@ -104,6 +115,14 @@ fn places(case: &Case) -> [Place; 2] {
         Some("device_to_pageable") => [Place::Device, Place::HostPageable],
         _ => [Place::Device; 2],
     }
+}
+
+/// Pairs of buffers that a case goes through. Copies within a device would otherwise stay in its last cache; all others
+/// are as slow as the link.
+fn pairs(device: &DeviceInfo, case: &Case) -> u64 {
+    let [from, to] = places(case);
+    let wanted = (COLD * last_cache(device)).div_ceil(2 * size_of(case).max(1));
+    if from == to { wanted.clamp(1, PAIRS_MAX) } else { 1 }
 }
 
 fn pattern(case: &Case) -> Pattern {

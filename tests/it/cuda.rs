@@ -4,7 +4,7 @@
 
 use rooflint::device::{self, Device, DeviceError, Place, Probe, Program, Slot, Step, Submit};
 use rooflint::record::{AxisValue, Case, DeviceInfo, DeviceKind};
-use rooflint::suite;
+use rooflint::suite::{self, Load};
 use rooflint::units::ByteCount;
 
 use crate::conformance::{self, once, words};
@@ -235,7 +235,7 @@ fn a_hung_kernel_is_stopped_at_the_deadline() {
     let small = "run --device cuda:0 --bench memory --axis kernel=copy --axis size=64KiB --budget 6s --deadline 3s \
                  --out here";
     let small = small.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some((code, text, folder)) = emulated(&small, &[("ROOFLINT_EMULATOR_FAULT", "hang:3000")]) else { return };
+    let Some((code, text, folder)) = emulated(&small, &[("ROOFLINT_EMULATOR_FAULT", "hang:600")]) else { return };
     assert!(code == 1 || code == 5, "{code}: {text}");
     let outcomes = outcomes(&folder);
     assert!(matches!(outcomes.as_slice(), [rooflint::record::Outcome::Failed(_)]), "{outcomes:?}");
@@ -272,6 +272,19 @@ fn all_devices_of_a_node_are_measured() {
     assert_eq!(run.header.devices.len(), 2);
     assert_ne!(run.header.devices[0].identity, run.header.devices[1].identity);
     assert_eq!(run.records.iter().map(|record| record.device).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn devices_of_a_node_are_measured_under_sustained_load_and_all_at_once() {
+    let all = "run --device cuda:all --bench memory --axis kernel=read --budget 8s --out here";
+    let Some((code, text, folder)) = emulated(all, &[("ROOFLINT_EMULATOR", "two")]) else { return };
+    assert_eq!(code, 0, "{text}");
+    let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
+    assert!(run.records.iter().all(|record| record.outcome.measurement().is_some()), "{text}");
+    let loads: Vec<_> = run.records.iter().map(|record| (Load::of(&record.case), record.device)).collect();
+    let sustained: Vec<_> = loads.iter().filter(|(load, _)| *load == Load::Sustained).map(|(_, at)| *at).collect();
+    assert_eq!(sustained, [0, 1], "{loads:?}");
+    assert_eq!(loads[loads.len() - 2..], [(Load::Together, 0), (Load::Together, 1)], "{loads:?}");
 }
 
 #[test]

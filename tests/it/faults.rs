@@ -33,7 +33,7 @@ fn orders(script: &str) -> Vec<Order> {
         first
     });
     let settings = Settings::of(Profile::Quick, 1.0, support::seconds(60.0));
-    first_of_each.map(|planned| Order { case: planned.case, settings: settings.clone() }).collect()
+    first_of_each.map(|planned| Order::Measure { case: planned.case, settings: settings.clone() }).collect()
 }
 
 /// The outcomes of orders, with a new device whenever one is lost, as the supervisor would.
@@ -124,7 +124,8 @@ fn a_step_without_a_dialect_is_skipped_with_its_name() {
 #[test]
 fn more_than_the_device_holds_is_a_failure_that_names_both_amounts() {
     let mut orders = orders("fake");
-    orders[0].case.axes.insert("size".to_owned(), AxisValue::Count(1 << 30));
+    let Order::Measure { case, .. } = &mut orders[0] else { panic!("no case") };
+    case.axes.insert("size".to_owned(), AxisValue::Count(1 << 30));
     let outcomes = outcomes("fake", &orders);
     assert!(
         matches!(&outcomes[0], Outcome::Failed(reason) if reason.contains("1 GiB") && reason.contains("64 MiB")),
@@ -138,8 +139,8 @@ fn more_than_the_device_holds_is_a_failure_that_names_both_amounts() {
 fn launch(script: &str) -> Summary {
     let order = orders(script).pop().expect("an order");
     let outcome = outcomes(script, std::slice::from_ref(&order)).pop().expect("an outcome");
-    let mut record =
-        support::record(order.case, support::work(0, 0, &[]), rooflint::record::Quantity::Duration, &[1.0]);
+    let Order::Measure { case, .. } = order else { panic!("no case") };
+    let mut record = support::record(case, support::work(0, 0, &[]), rooflint::record::Quantity::Duration, &[1.0]);
     record.outcome = outcome;
     Summary::of(&record).expect("measured")
 }

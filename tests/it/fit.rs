@@ -62,6 +62,34 @@ fn memory_ceilings_are_those_of_the_largest_working_set() {
     assert_eq!(found[0].2, "memory kernel=read size=134217728");
 }
 
+/// A product of `m` rows with a square matrix of side `n`.
+fn skinny(precision: Precision, m: u64, n: u64, rate: f64) -> Record {
+    let axes = [("precision", precision.name().into()), ("m", m.into()), ("n", n.into()), ("k", n.into())];
+    let flop = 2 * m * n * n;
+    let work = work((m * n + n * n) * precision.size(), m * n * precision.size(), &[(precision, flop)]);
+    record(case("matmul", &axes), work, Quantity::Throughput, &around(flop as f64 / rate, 0.01))
+}
+
+#[test]
+fn a_product_that_waits_for_memory_is_no_compute_ceiling() {
+    let records = || vec![memory("read", 256 * MIB, 50e9, 0.01), fma(Precision::F32, 8, 400e9)];
+    // One row in bf16: 1 FLOP/byte, 90 % of what memory allows; the only product in that format.
+    let mut waits = records();
+    waits.push(skinny(Precision::Bf16, 1, 4096, 45e9));
+    let found = Ceilings::of(&run(waits), 0).compute;
+    assert!(found.iter().all(|ceiling| ceiling.precision != Precision::Bf16), "{found:?}");
+    // 64 rows: 62 FLOP/byte, right of the ridge point, a tenth of what memory allows.
+    let mut computes = records();
+    computes.push(skinny(Precision::Bf16, 64, 4096, 300e9));
+    let found = Ceilings::of(&run(computes), 0).compute;
+    assert!(found.iter().any(|ceiling| ceiling.precision == Precision::Bf16), "{found:?}");
+    // Right of the ridge point of the vector units, and yet at what memory allows.
+    let mut fast = records();
+    fast.push(skinny(Precision::Bf16, 16, 4096, 700e9));
+    let found = Ceilings::of(&run(fast), 0).compute;
+    assert!(found.iter().all(|ceiling| ceiling.precision != Precision::Bf16), "{found:?}");
+}
+
 #[test]
 fn compute_ceilings_are_the_best_of_each_benchmark_and_precision() {
     let run = run(vec![

@@ -44,10 +44,14 @@ mod hardware;
 mod health;
 /// Models: parameter counts, counts of a step, layouts, files.
 mod llm;
+/// Bursts, sustained load, and several devices at once.
+mod load;
 /// Plots: legible labels, colours that follow the theme, images with something on them.
 mod plots;
 /// What a report says, and that no run file can make it do anything else.
 mod report;
+/// Tables arranged otherwise than case by case.
+mod report_tables;
 /// A made-up run that looks like a real one, for the modules above.
 mod sample_run;
 /// Order statistics, intervals, stopping rules.

@@ -59,7 +59,7 @@ impl CudaDevice {
         let mut code = Code::default();
         let latch = code.function("latch", "latch", &found)?;
         let stamp = code.function("stamp", "stamp", &found)?;
-        let queue = Queue::new(driver, latch, stamp, patience())?;
+        let queue = Queue::new(driver, latch, stamp, found.info.compute_units.max(1), patience())?;
         let timer = TimerInfo {
             clock: "cuda_event".to_owned(),
             resolution_s: Seconds::ZERO,

@@ -19,10 +19,14 @@ use crate::units::{Hertz, Seconds};
 
 /// Entries that wait behind a latch, at most: launches, graphs and events.
 const LATCHED_MAX: u64 = 512;
+/// The same with no latch to open: a full stream then holds the host only until the device has done some of it.
+const FREE_MAX: u64 = 1 << 16;
 /// Launches of one graph, at most.
 const GRAPH_MAX: u64 = 512;
 /// After this long a latch gives up, so that a host that died leaves no kernel running.
 const LATCH_TIMEOUT_NS: u64 = 2_000_000_000;
+/// Bytes that a work group of a stamp writes.
+const STAMP_SIZE: u64 = 24;
 /// Shortest time over which the clock of a multiprocessor is counted: a step of the device's timer is at most 1 µs.
 const COUNTED_NS: u64 = 200_000;
 /// How long the host asks without pause whether work is done; after that it sleeps in between.
@@ -125,8 +129,11 @@ pub(super) struct Queue {
     stamp: CUfunction,
     /// What the latch waits for, and what it says at its end: one word each.
     gate: PinnedMemory,
-    /// Two stamps: time in ns, clock ticks, multiprocessor.
+    /// Two stamps of several work groups, so that one multiprocessor is among both: time in ns, clock ticks,
+    /// multiprocessor of each.
     stamps: PinnedMemory,
+    /// Work groups of a stamp: one for each multiprocessor.
+    units: u32,
     events: Vec<Event>,
     /// What the host's clock adds to a batch.
     pub round_trip_s: f64,
@@ -135,14 +142,21 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub fn new(driver: Driver, latch: CUfunction, stamp: CUfunction, patience: Seconds) -> Result<Self, DeviceError> {
+    pub fn new(
+        driver: Driver,
+        latch: CUfunction,
+        stamp: CUfunction,
+        units: u32,
+        patience: Seconds,
+    ) -> Result<Self, DeviceError> {
         let mut queue = Self {
             driver,
             stream: Stream::new()?,
             latch,
             stamp,
             gate: PinnedMemory::new(256)?,
-            stamps: PinnedMemory::new(256)?,
+            stamps: PinnedMemory::new(2 * STAMP_SIZE as usize * units as usize)?,
+            units,
             events: Vec::new(),
             round_trip_s: 0.0,
             unlatched: held_back(),
@@ -184,7 +198,9 @@ impl Queue {
         while pieces.peek().is_some() {
             let mut batch = Vec::new();
             let mut entries = 4;
-            while let Some(piece) = pieces.next_if(|piece| batch.is_empty() || entries + weight(piece) <= LATCHED_MAX) {
+            let entries_max = if latched { LATCHED_MAX } else { FREE_MAX };
+            let fits = |entries: u64, piece: &Piece| entries + weight(piece) <= entries_max;
+            while let Some(piece) = pieces.next_if(|piece| batch.is_empty() || fits(entries, piece)) {
                 entries += weight(&piece);
                 batch.push(piece);
             }
@@ -230,7 +246,7 @@ impl Queue {
         if latched {
             self.close()?;
         }
-        let queued = self.queue_batch(program, as_graph, batch);
+        let queued = self.queue_batch(program, as_graph, batch, watch);
         if latched {
             begun = Instant::now();
             self.open();
@@ -266,11 +282,18 @@ impl Queue {
         Ok(())
     }
 
-    fn queue_batch(&self, program: &Recorded, as_graph: bool, batch: &[Piece]) -> Result<(), Failed> {
+    fn queue_batch(
+        &self,
+        program: &Recorded,
+        as_graph: bool,
+        batch: &[Piece],
+        watch: &Watch,
+    ) -> Result<(), DeviceError> {
         let steps = program.steps();
         self.stamp(0)?;
         self.events[0].record(&self.stream)?;
         for (piece, event) in batch.iter().zip(&self.events[1..]) {
+            watch.check()?;
             match program.graphs.get(&graph_of(piece, steps, program.rows.len())).filter(|_| as_graph) {
                 Some(graph) => graph.launch(&self.stream)?,
                 None => {
@@ -281,7 +304,7 @@ impl Queue {
             }
             event.record(&self.stream)?;
         }
-        self.stamp(1)
+        Ok(self.stamp(1)?)
     }
 
     /// Repeats one by one, each queued and waited for while the host's clock runs.
@@ -322,8 +345,8 @@ impl Queue {
     }
 
     fn stamp(&self, index: u64) -> Result<(), Failed> {
-        let values = vec![self.stamps.device + 24 * index];
-        Work::Launch { function: self.stamp, blocks: 1, threads: 32, values }.queue(&self.stream)
+        let values = vec![self.stamps.device + STAMP_SIZE * u64::from(self.units) * index];
+        Work::Launch { function: self.stamp, blocks: self.units, threads: 32, values }.queue(&self.stream)
     }
 
     /// Shuts the latch and puts it into the stream.
@@ -345,14 +368,27 @@ impl Queue {
         unsafe { self.gate.host.cast::<u32>().add(index).read_volatile() }
     }
 
-    /// The clock of a multiprocessor over the batch; `None` where it cannot be told.
+    /// The clock of the multiprocessors over the batch, the median of those that both stamps came to; `None` where it
+    /// cannot be told.
     fn clock_hz(&self) -> Option<f64> {
-        let bytes = self.stamps.bytes().as_chunks::<8>().0;
-        let number = |index: usize| u64::from_le_bytes(bytes[index]);
-        let (time, ticks) = (number(3).checked_sub(number(0))?, number(4).checked_sub(number(1))?);
-        let counted = number(2) == number(5) && time >= COUNTED_NS;
-        counted.then(|| ticks as f64 / (time as f64 * 1e-9))
+        let words = self.stamps.bytes().as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let words: Vec<u64> = words.collect();
+        let (first, second) = words.as_chunks::<3>().0.split_at(self.units as usize);
+        clock_hz(first, second)
     }
+}
+
+/// The median clock of the multiprocessors that both stamps came to; `None` if there is none, or the time between the
+/// stamps is too short to count in.
+fn clock_hz(first: &[[u64; 3]], second: &[[u64; 3]]) -> Option<f64> {
+    let clock = |before: &[u64; 3]| {
+        let after = second.iter().find(|after| after[2] == before[2])?;
+        let (time, ticks) = (after[0].checked_sub(before[0])?, after[1].checked_sub(before[1])?);
+        (time >= COUNTED_NS).then(|| ticks as f64 / (time as f64 * 1e-9))
+    };
+    let mut clocks: Vec<f64> = first.iter().filter_map(clock).collect();
+    clocks.sort_by(f64::total_cmp);
+    clocks.get(clocks.len() / 2).copied()
 }
 
 /// Why launches cannot wait behind a latch: each would then hold the host until it is done.
@@ -400,6 +436,17 @@ fn timing(cost: Cost) -> Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_is_counted_where_both_stamps_were() {
+        let first = [[1_000_000, 500, 3], [1_000_010, 900, 7], [1_000_020, 100, 9]];
+        // Other multiprocessors began first this time; one of them was not there before, one is gone.
+        let second = [[2_000_000, 1_800_900, 7], [2_000_005, 1_500_500, 3], [2_000_009, 40, 11]];
+        let clock = clock_hz(&first, &second).unwrap();
+        assert!((clock / 1.65e9 - 1.0).abs() < 1e-3, "{clock}");
+        assert_eq!(clock_hz(&first, &second[2..]), None);
+        assert_eq!(clock_hz(&first, &first), None, "no time has passed");
+    }
 
     #[test]
     fn pieces_cover_a_window_in_order_and_end_with_samples_or_steps() {

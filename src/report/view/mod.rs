@@ -15,6 +15,7 @@ mod plots;
 mod staircases;
 mod text;
 mod together;
+mod transfers;
 
 pub(crate) use cases::cause;
 pub use cases::{BenchmarkView, CaseView, ResultView};
@@ -71,6 +72,8 @@ pub struct DeviceView {
     pub ceilings: Option<Table>,
     /// Bandwidth against working set: whether memory was measured, not a cache.
     pub plateau: Option<Table>,
+    /// Transfers by route and size.
+    pub transfers: Option<Table>,
     /// One part per benchmark.
     pub benchmarks: Vec<BenchmarkView>,
 }
@@ -365,6 +368,7 @@ impl<'a> Subject<'a> {
             cards: self.cards(&cases, &benchmarks),
             ceilings: self.ceilings_table(&benchmarks),
             plateau: self.plateau_table(),
+            transfers: transfers::table(&cases),
             plots,
             benchmarks,
         };
