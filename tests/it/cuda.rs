@@ -276,7 +276,7 @@ fn all_devices_of_a_node_are_measured() {
 
 #[test]
 fn devices_of_a_node_are_measured_under_sustained_load_and_all_at_once() {
-    let all = "run --device cuda:all --bench memory --axis kernel=read --budget 8s --out here";
+    let all = "run --device cuda:all --bench memory --axis kernel=read --budget 90s --out here";
     let Some((code, text, folder)) = emulated(all, &[("ROOFLINT_EMULATOR", "two")]) else { return };
     assert_eq!(code, 0, "{text}");
     let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
