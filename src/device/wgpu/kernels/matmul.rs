@@ -1,4 +1,5 @@
-//! Matrix products by our own WGSL: tiles in work-group memory, strips without it, and split sums for few rows.
+//! Matrix products by our own WGSL: tiles in work-group memory, strips and wide strips without it, and split sums for few
+//! rows.
 
 use super::{ALIGNMENT, Binding, Code, Dispatch, Facts, constants};
 use crate::device::{DeviceError, MatmulDesc, Provider};
@@ -16,9 +17,10 @@ struct Plan {
     tile: [u64; 2],
 }
 
-const PLANS: [Plan; 7] = [
+const PLANS: [Plan; 8] = [
     Plan { name: "tile_128x128", entry: "tile", side: 2, rows: 1, tile: [128, 128] },
     Plan { name: "tile_64x64", entry: "tile", side: 1, rows: 1, tile: [64, 64] },
+    Plan { name: "wide_16x256", entry: "wide", side: 1, rows: 16, tile: [16, 256] },
     Plan { name: "strip_8x512", entry: "strip", side: 1, rows: 8, tile: [8, 512] },
     Plan { name: "strip_4x512", entry: "strip", side: 1, rows: 4, tile: [4, 512] },
     Plan { name: "strip_1x512", entry: "strip", side: 1, rows: 1, tile: [1, 512] },
@@ -33,6 +35,10 @@ impl Plan {
         let [rows, columns] = self.tile;
         match (self.entry, rows) {
             ("tile", _) => desc.m * 2 > rows && desc.n * 2 > columns,
+            ("wide", _) => {
+                let quads = [desc.n, desc.k].iter().all(|side| side.is_multiple_of(4));
+                desc.a == Precision::F32 && quads && !desc.b_transposed && desc.m > 8
+            }
             ("strip", 8) => desc.m > 4,
             ("strip", 4) => (2..=4).contains(&desc.m),
             ("strip", _) => desc.m == 1,
@@ -97,7 +103,10 @@ fn format(precision: Precision) -> String {
              }\n\
              fn pack(x: vec2<f32>) -> u32 { return upper(x.x) | (upper(x.y) << 16u); }\n"
         }
-        _ => return include_str!("../../../../kernels/matmul/wgpu_words.wgsl").to_owned(),
+        _ => {
+            let words = include_str!("../../../../kernels/matmul/wgpu_words.wgsl").to_owned();
+            return words + include_str!("../../../../kernels/matmul/wgpu_quads.wgsl");
+        }
     };
     pairs.to_owned() + include_str!("../../../../kernels/matmul/wgpu_pairs.wgsl")
 }
