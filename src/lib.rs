@@ -13,6 +13,7 @@ pub mod export;
 pub mod fit;
 pub mod hardware;
 pub mod health;
+pub mod import;
 pub mod llm;
 pub mod measure;
 pub mod record;
