@@ -17,6 +17,7 @@ pub mod import;
 pub mod llm;
 pub mod measure;
 pub mod record;
+pub mod reference;
 pub mod report;
 pub mod stats;
 pub mod store;

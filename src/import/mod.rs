@@ -10,6 +10,7 @@ mod error;
 pub mod lint;
 pub mod operations;
 mod origin;
+pub mod subset;
 
 pub use archive::{Archive, Wheel};
 pub use error::ImportError;
@@ -39,6 +40,7 @@ pub struct Import {
     /// Rows read, before equal cases were joined.
     pub rows: usize,
     records: Rows,
+    subset: bool,
 }
 
 /// Where records come from: tables make theirs one by one, since a hundred thousand of them at once fill memory.
@@ -48,10 +50,24 @@ enum Rows {
 }
 
 impl Import {
+    /// The records that are on the small grid of [`subset`], and no others.
+    #[must_use]
+    pub fn subset(mut self) -> Self {
+        self.subset = true;
+        let kept: Vec<usize> =
+            self.records().map(|record| record.outcome.measurement().map_or(1, |taken| taken.samples.len())).collect();
+        (self.rows, self.header.planned) = (kept.iter().sum(), u32::try_from(kept.len()).unwrap_or(u32::MAX));
+        self
+    }
+
     /// The records, made afresh each time, as published: nothing is judged.
     pub fn records(&self) -> Box<dyn Iterator<Item = Record> + '_> {
-        match &self.records {
+        let all: Box<dyn Iterator<Item = Record> + '_> = match &self.records {
             Rows::Tables(tables) => Box::new(tables.iter().flat_map(aiconfigurator::Table::records)),
+        };
+        match self.subset {
+            true => Box::new(all.filter(|record| subset::keeps(&record.case))),
+            false => all,
         }
     }
 }

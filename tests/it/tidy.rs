@@ -51,7 +51,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cost", &["units", "stats", "record", "hardware", "llm", "summary"]),
     ("import", &["units", "stats", "record", "hardware", "llm", "summary"]),
     ("health", &["units", "stats", "record", "hardware", "summary"]),
-    ("claims", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost"]),
+    ("reference", &["units", "record", "hardware"]),
+    ("claims", &["units", "stats", "record", "hardware", "llm", "summary", "reference", "fit", "cost"]),
     ("report", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost", "claims"]),
     ("export", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost", "claims", "report"]),
     ("store", &["units", "record"]),
@@ -105,8 +106,8 @@ fn absent(words: &[&str], allowed: impl Fn(&str) -> bool) {
 
 #[test]
 fn the_pure_modules_touch_no_device_file_clock_thread_or_environment() {
-    const PURE: [&str; 13] = [
-        "units", "stats", "record", "summary", "hardware", "llm", "fit", "cost", "health", "import", "claims",
+    const PURE: [&str; 14] = [
+        "units", "stats", "record", "summary", "hardware", "llm", "fit", "cost", "health", "import", "reference", "claims",
         "report", "export",
     ];
     absent(

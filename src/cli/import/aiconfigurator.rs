@@ -31,6 +31,9 @@ struct Arguments {
     /// Version of the framework; by default the one with the most tables, and of several the newest
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    /// Only a small grid of shapes, chosen whatever their time: what the program's own references are made of
+    #[arg(long)]
+    subset: bool,
     /// File for the run, or an existing folder; by default SYSTEM-FRAMEWORK-VERSION.jsonl here
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -58,6 +61,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     for selection in &selections {
         let import = read(archive.as_mut(), selection, &stamp).map_err(Failure::usage);
         let import = import.and_then(|import| {
+            let import = if arguments.subset { import.subset() } else { import };
             let path = target(out, &import);
             write(import, &path).map(|()| path)
         });

@@ -88,5 +88,5 @@ pub fn read(archive: &mut dyn Archive, selection: &Selection, stamp: &Stamp) -> 
         asked.into_iter().map(|(axis, word)| (axis.to_owned(), vec![AxisValue::from(word.as_str())])).collect();
     let cases = tables.iter().map(Table::cases).sum();
     let header = origin.header(&name, asked, benchmarks, devices, cases, stamp);
-    Ok(Import { name, header, rows, records: Rows::Tables(tables) })
+    Ok(Import { name, header, rows, records: Rows::Tables(tables), subset: false })
 }
