@@ -19,7 +19,24 @@ macro_rules! imported {
 }
 
 /// The imported tables' parts.
-const IMPORTED: &[(&str, &str)] = imported![];
+const IMPORTED: &[(&str, &str)] = imported![
+    "a100_sxm-nccl-2.27.3",
+    "a100_sxm-sglang-0.5.10",
+    "a100_sxm-trtllm-1.0.0",
+    "a100_sxm-vllm-0.14.0",
+    "h100_sxm-nccl-2.29.2",
+    "h100_sxm-sglang-0.5.14",
+    "h100_sxm-trtllm-1.3.0rc20",
+    "h100_sxm-vllm-0.24.0",
+    "h200_sxm-nccl-2.29.2",
+    "h200_sxm-sglang-0.5.14",
+    "h200_sxm-trtllm-1.3.0rc20",
+    "h200_sxm-vllm-0.24.0",
+    "l40s-nccl-2.27.3",
+    "l40s-sglang-0.5.14",
+    "l40s-trtllm-1.3.0rc20",
+    "l40s-vllm-0.24.0",
+];
 
 /// Why a reference cannot be read, which a test rules out for those that come with the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +112,10 @@ pub fn published() -> Result<Vec<Figure>, ReferenceError> {
             other => return Err(fault(format!("unit '{other}' is not GB/s or TFLOP/s"))),
         };
         if entry.counts == entry.why.is_some() {
-            return Err(fault(format!("'{}' of {}: what does not count says why, and what does, nothing", entry.what, entry.gpu)));
+            return Err(fault(format!(
+                "'{}' of {}: what does not count says why, and what does, nothing",
+                entry.what, entry.gpu
+            )));
         }
         Ok(Figure {
             gpu: entry.gpu,
@@ -182,7 +202,9 @@ pub fn of_run(run: &Run) -> Result<Vec<Figure>, String> {
             });
         };
         let records: Vec<&Record> = run.records.iter().filter(|record| record.device == index).collect();
-        reading(&records, ByteCount(cache.0.saturating_mul(CACHES))).into_iter().for_each(|found| add("memory_bandwidth", found));
+        reading(&records, ByteCount(cache.0.saturating_mul(CACHES)))
+            .into_iter()
+            .for_each(|found| add("memory_bandwidth", found));
         for (quantity, precisions) in MATMUL {
             product(&records, precisions).into_iter().for_each(|found| add(quantity, found));
         }

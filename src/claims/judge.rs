@@ -276,24 +276,23 @@ impl<'a> Judge<'a> {
                 let rank = recomputed.inputs.iter().filter_map(|input| input.rank).max();
                 InputUsed { low: found.low, high: found.high, uncertain: found.uncertain, rank, ..used }
             }
-            Source::Ceiling { gpu, quantity, otherwise: unknown } => match (
-                self.evidence.at(gpu, quantity, self.rank(claim, quantity, otherwise)),
-                unknown,
-            ) {
-                (Some(fact), _) => known(fact, input.unit),
-                (None, Some(value)) => {
-                    let unit = input.unit.unwrap_or_else(|| unit::readable(quantity.kind));
-                    point(*value, unit, Backing::Given(Origin::Assumed))
+            Source::Ceiling { gpu, quantity, otherwise: unknown } => {
+                match (self.evidence.at(gpu, quantity, self.rank(claim, quantity, otherwise)), unknown) {
+                    (Some(fact), _) => known(fact, input.unit),
+                    (None, Some(value)) => {
+                        let unit = input.unit.unwrap_or_else(|| unit::readable(quantity.kind));
+                        point(*value, unit, Backing::Given(Origin::Assumed))
+                    }
+                    (None, None) => {
+                        let whose = if gpu == ANY {
+                            "no device was measured for it".to_owned()
+                        } else {
+                            format!("nothing is known of {gpu}")
+                        };
+                        return Err(Unknown(format!("needs a measurement ({}); {whose}", quantity.about)));
+                    }
                 }
-                (None, None) => {
-                    let whose = if gpu == ANY {
-                        "no device was measured for it".to_owned()
-                    } else {
-                        format!("nothing is known of {gpu}")
-                    };
-                    return Err(Unknown(format!("needs a measurement ({}); {whose}", quantity.about)));
-                }
-            },
+            }
             Source::Model { model, quantity } => {
                 let value = self.models.iter().find(|known| known.id == *model).map(|known| (quantity.of)(known));
                 let value = value.ok_or_else(|| Unknown(format!("there is no model `{model}`")))?;

@@ -32,8 +32,8 @@ pub use judgement::{Backing, Found, Ground, InputUsed, Judgement, Movement, Part
 pub use library::{EMBEDDED, Library};
 pub use measured::measured;
 pub use model::{MODEL_QUANTITIES, ModelQuantity};
-pub use references::references;
 pub use parse::{ClaimError, ClaimFile, parse};
+pub use references::references;
 pub use unit::{Kind, UNITS, Unit, number};
 pub use verdict::{Comparison, EDGE, Side, Verdict, compare, show_factor};
 

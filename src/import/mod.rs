@@ -6,17 +6,26 @@
 pub mod aiconfigurator;
 mod archive;
 mod columns;
+pub mod csv;
 mod error;
+pub mod google_benchmark;
+mod json;
 pub mod lint;
+pub mod llama_bench;
+pub mod nvbandwidth;
+pub mod nvbench;
 pub mod operations;
 mod origin;
 pub mod subset;
+mod taken;
+
+use std::collections::BTreeMap;
 
 pub use archive::{Archive, Wheel};
 pub use error::ImportError;
 pub use origin::{Origin, Stamp, device_named};
 
-use crate::record::{Header, Record};
+use crate::record::{DeviceInfo, Header, Record};
 
 /// A format that can be imported. To add one: its file, and a row in [`SOURCES`].
 #[derive(Debug)]
@@ -28,7 +37,14 @@ pub struct Source {
 }
 
 /// Every format, in the order help lists them.
-pub static SOURCES: &[&Source] = &[&aiconfigurator::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &aiconfigurator::SOURCE,
+    &csv::SOURCE,
+    &google_benchmark::SOURCE,
+    &nvbench::SOURCE,
+    &nvbandwidth::SOURCE,
+    &llama_bench::SOURCE,
+];
 
 /// An import: a run file's header and its records.
 #[derive(Debug)]
@@ -47,9 +63,37 @@ pub struct Import {
 #[derive(Debug)]
 enum Rows {
     Tables(Vec<aiconfigurator::Table>),
+    Records(Vec<Record>),
 }
 
 impl Import {
+    /// An import of few records: those of `file`, whose stem names it. Rows that ask the same question are samples of one
+    /// case.
+    ///
+    /// # Errors
+    /// [`ImportError::Nothing`] if no record has a time.
+    fn of(
+        file: &str,
+        origin: &Origin,
+        devices: Vec<DeviceInfo>,
+        records: Vec<Record>,
+        stamp: &Stamp,
+    ) -> Result<Self, ImportError> {
+        let rows = records.len();
+        let records = taken::joined(records);
+        if !records.iter().any(|record| record.outcome.measurement().is_some()) {
+            let problem = format!("none of its {rows} rows has a time above zero");
+            return Err(ImportError::Nothing { name: file.to_owned(), problem });
+        }
+        let mut benchmarks: Vec<String> = records.iter().map(|record| record.case.benchmark.clone()).collect();
+        benchmarks.sort();
+        benchmarks.dedup();
+        let file = file.rsplit(['/', '\\']).next().unwrap_or(file);
+        let name = file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned() + "-imported";
+        let header = origin.header(&name, BTreeMap::new(), benchmarks, devices, records.len(), stamp);
+        Ok(Self { name, header, rows, records: Rows::Records(records), subset: false })
+    }
+
     /// The records that are on the small grid of [`subset`], and no others.
     #[must_use]
     pub fn subset(mut self) -> Self {
@@ -62,12 +106,17 @@ impl Import {
 
     /// The records, made afresh each time, as published: nothing is judged.
     pub fn records(&self) -> Box<dyn Iterator<Item = Record> + '_> {
-        let all: Box<dyn Iterator<Item = Record> + '_> = match &self.records {
-            Rows::Tables(tables) => Box::new(tables.iter().flat_map(aiconfigurator::Table::records)),
-        };
         match self.subset {
-            true => Box::new(all.filter(|record| subset::keeps(&record.case))),
-            false => all,
+            true => Box::new(self.every_record().filter(|record| subset::keeps(&record.case))),
+            false => self.every_record(),
+        }
+    }
+
+    /// Also those that a subset leaves out: labels are judged by all that bear them.
+    pub fn every_record(&self) -> Box<dyn Iterator<Item = Record> + '_> {
+        match &self.records {
+            Rows::Tables(tables) => Box::new(tables.iter().flat_map(aiconfigurator::Table::records)),
+            Rows::Records(records) => Box::new(records.iter().cloned()),
         }
     }
 }

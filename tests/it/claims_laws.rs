@@ -12,7 +12,14 @@ fn sheets() -> Evidence {
 
 fn fact(gpu: &str, quantity: &str, low: f64, value: f64, high: f64, rank: Rank) -> Fact {
     let quantity = Quantity::find(quantity).unwrap();
-    Fact { gpu: gpu.to_owned(), quantity, value: Estimate { value, low, high }, rank, source: "a test".to_owned(), behind: Vec::new() }
+    Fact {
+        gpu: gpu.to_owned(),
+        quantity,
+        value: Estimate { value, low, high },
+        rank,
+        source: "a test".to_owned(),
+        behind: Vec::new(),
+    }
 }
 
 fn judge(evidence: &Evidence) -> Vec<Judgement> {

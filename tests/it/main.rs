@@ -42,6 +42,8 @@ mod fit;
 mod hardware;
 /// Whether a card is in order.
 mod health;
+/// Others' results: rows to records, the lint, bad input.
+mod import;
 /// Models: parameter counts, counts of a step, layouts, files.
 mod llm;
 /// Plots: legible labels, colours that follow the theme, images with something on them.

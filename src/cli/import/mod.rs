@@ -1,6 +1,8 @@
 //! `rooflint import`: others' results as run files.
 
 mod aiconfigurator;
+mod csv;
+mod file;
 mod folder;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use clap::ArgMatches;
 
 use super::{Command, Exit, Failure, complain, print, run_subcommand, with_subcommands};
 use crate::import::lint::{Lint, Reason, Tally};
-use crate::import::{Import, Stamp};
+use crate::import::{Import, Stamp, google_benchmark, llama_bench, nvbandwidth, nvbench};
 use crate::record::{Footer, ToolInfo};
 use crate::store;
 
@@ -32,7 +34,30 @@ pub const COMMAND: Command = Command {
 };
 
 /// The subcommand of every source, in the order of `import::SOURCES`.
-static SOURCES: &[Command] = &[aiconfigurator::COMMAND];
+static SOURCES: &[Command] = &[
+    aiconfigurator::COMMAND,
+    csv::COMMAND,
+    Command {
+        name: google_benchmark::SOURCE.id,
+        declare: |command| file::declare(command, &google_benchmark::SOURCE),
+        run: |matches| file::run(matches, google_benchmark::read),
+    },
+    Command {
+        name: nvbench::SOURCE.id,
+        declare: |command| file::declare(command, &nvbench::SOURCE),
+        run: |matches| file::run(matches, nvbench::read),
+    },
+    Command {
+        name: nvbandwidth::SOURCE.id,
+        declare: |command| file::declare(command, &nvbandwidth::SOURCE),
+        run: |matches| file::run(matches, nvbandwidth::read),
+    },
+    Command {
+        name: llama_bench::SOURCE.id,
+        declare: |command| file::declare(command, &llama_bench::SOURCE),
+        run: |matches| file::run(matches, llama_bench::read),
+    },
+];
 
 /// When this import happens, and by which program. `SOURCE_DATE_EPOCH` (seconds since 1970) stands in for the clock, so
 /// that a file can be made again to the byte.
@@ -69,7 +94,7 @@ fn target(out: Option<&Path>, import: &Import) -> PathBuf {
 /// Judges every record of an import, writes the run file, and says what became of its rows.
 fn write(import: Import, path: &Path) -> Result<(), Failure> {
     let mut lint = Lint::new(&import.header.devices);
-    import.records().for_each(|record| lint.observe(&record));
+    import.every_record().for_each(|record| lint.observe(&record));
     let mut tally = Tally::default();
     let records = import.records().map(|record| lint.judge(record)).inspect(|record| tally.count(record));
     let footer = Footer { finished_at: import.header.started_at.clone(), interrupted: false };

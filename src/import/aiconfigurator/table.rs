@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Selection;
 use crate::import::columns::{self, Kind, Values, Wanted};
+use crate::import::taken::{sample, taken};
 use crate::import::{ImportError, lint, operations};
-use crate::record::{AxisValue, Case, CheckPassed, Measurement, Outcome, Quantity, Record, Sample, StopReason, Work};
+use crate::record::{AxisValue, Case, Outcome, Quantity, Record, Work};
 use crate::units::Seconds;
 
 /// A kind of table.
@@ -375,40 +376,6 @@ impl Table {
         if !version.is_empty() && !(same && version == self.version) {
             conditions.insert("measured_with".to_owned(), format!("{framework} {version}"));
         }
-        Outcome::Measured(Box::new(imported(row.word("kernel_source"), samples, conditions)))
-    }
-}
-
-/// A published time as a sample.
-pub(crate) fn sample(time: Seconds) -> Sample {
-    Sample {
-        at_s: Seconds::ZERO,
-        elapsed_s: time,
-        host_elapsed_s: time,
-        clock_hz: None,
-        power_w: None,
-        temperature_c: None,
-        preempted: None,
-        stolen: None,
-        quota_throttled: None,
-        throttle: Vec::new(),
-        steps_s: Vec::new(),
-        rejected: None,
-    }
-}
-
-/// A measurement of others, who do not tell how they timed it.
-pub(crate) fn imported(variant: &str, samples: Vec<Sample>, conditions: BTreeMap<String, String>) -> Measurement {
-    Measurement {
-        variant: variant.to_owned(),
-        races: Vec::new(),
-        timer: Default::default(),
-        protocol: Default::default(),
-        repeats: 1,
-        warm_up: Default::default(),
-        samples,
-        stop: StopReason::SampleLimit,
-        check: CheckPassed::default(),
-        conditions,
+        Outcome::Measured(Box::new(taken(row.word("kernel_source"), samples, conditions)))
     }
 }

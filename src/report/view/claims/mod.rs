@@ -10,8 +10,8 @@ use super::plots::Plot;
 use super::text::{clean, count, list};
 use super::{Cell, Column, Row, Table};
 use crate::claims::{
-    Backing, Basis, EDGE, Evidence, Fact, Finding, Ground, HEDGED, Judge, Judgement, Kind, Library, PLAIN, Rank, Verdict, findings, number,
-    sentence,
+    Backing, Basis, EDGE, Evidence, Fact, Finding, Ground, HEDGED, Judge, Judgement, Kind, Library, PLAIN, Rank,
+    Verdict, findings, number, sentence,
 };
 use crate::report::number::percent;
 use crate::units::with_prefix;
@@ -277,7 +277,8 @@ fn changes(judged: &Judged<'_>) -> Vec<String> {
         let claim = judged.library.claim(&judgement.claim.id)?;
         let before = judge.claim(claim);
         let now = judgement.verdict.to_string();
-        (before.verdict.word() != judgement.verdict.word()).then(|| format!("{}: {}, and {now} now", claim.id, before.verdict))
+        (before.verdict.word() != judgement.verdict.word())
+            .then(|| format!("{}: {}, and {now} now", claim.id, before.verdict))
     });
     changed.collect()
 }
