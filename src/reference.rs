@@ -174,8 +174,8 @@ pub const CACHES: u64 = 8;
 const ROWS: u64 = 1024;
 
 /// What an imported run says of its GPU: the bandwidth of reading memory, from products of one row whose weights are at least
-/// [`CACHES`] times the last cache; the fastest product of each precision; and what an all-reduce of the largest message
-/// over the most GPUs moves over their links. Quarantined rows count nowhere.
+/// [`CACHES`] times the last cache; the fastest product of each precision; and what an all-gather of the largest
+/// message over the most GPUs moves over their links. Quarantined rows count nowhere.
 ///
 /// # Errors
 /// None for the datasheets as committed.
@@ -262,16 +262,17 @@ fn product(records: &[&Record], precisions: &[Precision]) -> Option<Found> {
     Some((what, format!("fastest of {number}"), fastest.1, vec![fastest]))
 }
 
+/// Not an all-reduce: switches that add take part of its traffic from the links.
 fn link(records: &[&Record]) -> Option<Found> {
-    let all_reduce = records.iter().filter(|record| {
-        record.case.word("operation") == Some("all_reduce") && record.case.word("library") == Some("nccl")
+    let gathers = records.iter().filter(|record| {
+        record.case.word("operation") == Some("all_gather") && record.case.word("library") == Some("nccl")
     });
-    let rates = all_reduce.filter_map(|record| {
+    let rates = gathers.filter_map(|record| {
         let rank = (record.case.count("gpus")?, record.case.count("size")?);
         Some((rank, record.case.key(), record.work.bytes().0 as f64 / time(record)?))
     });
     let (_, key, rate) = rates.max_by_key(|(rank, ..)| *rank)?;
-    let what = "NCCL all-reduce over the most GPUs, largest message, bandwidth of the bus";
+    let what = "NCCL all-gather over the most GPUs, largest message: what each GPU receives";
     Some((what.to_owned(), "one row".to_owned(), rate, vec![(key, rate)]))
 }
 

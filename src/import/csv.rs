@@ -62,8 +62,8 @@ enum Value {
     Word(String),
 }
 
-/// Seconds in each unit of time.
-const UNITS: [(&str, f64); 4] = [("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
+/// How many of each unit of time are a second: to divide by them rounds once.
+const UNITS: [(&str, f64); 4] = [("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)];
 
 /// Reads a table by its map; `name` and `map_name` are what messages call the two.
 ///
@@ -117,10 +117,10 @@ pub fn read(table: &[u8], name: &str, map: &str, map_name: &str, stamp: &Stamp) 
             problem,
         };
         let work = operations::work(&case).map_err(|error| wrong("(the axes)", error.to_string()))?;
-        let seconds: f64 = cell(time).parse().map_err(|_| {
+        let time_told: f64 = cell(time).parse().map_err(|_| {
             wrong(&map.time, format!("'{}' is no number; a time in {} is expected", cell(time), map.unit))
         })?;
-        records.push(taken::record(case, quantity, work, "not told", &[seconds * scale]));
+        records.push(taken::record(case, quantity, work, "not told", &[time_told / scale]));
     }
     if records.is_empty() {
         return Err(ImportError::Nothing { name: name.to_owned(), problem: "the table has no rows".to_owned() });

@@ -84,9 +84,9 @@ fn record(entry: &Entry, name: &str) -> Result<Record, ImportError> {
     }
     let scale = match entry.time_unit.as_deref() {
         Some("s") => 1.0,
-        Some("ms") => 1e-3,
-        Some("us") => 1e-6,
-        Some("ns") | None => 1e-9,
+        Some("ms") => 1e3,
+        Some("us") => 1e6,
+        Some("ns") | None => 1e9,
         Some(other) => {
             return Err(ImportError::Value {
                 name: name.to_owned(),
@@ -96,10 +96,10 @@ fn record(entry: &Entry, name: &str) -> Result<Record, ImportError> {
             });
         }
     };
-    let real = entry.real_time.unwrap_or(f64::NAN) * scale;
+    let real = entry.real_time.unwrap_or(f64::NAN) / scale;
     // Rates are over the processor's time unless the benchmark asked for another.
     let whole = ["/real_time", "/manual_time"].iter().any(|mark| entry.name.contains(mark));
-    let behind_rate = if whole { real } else { entry.cpu_time.map_or(real, |time| time * scale) };
+    let behind_rate = if whole { real } else { entry.cpu_time.map_or(real, |time| time / scale) };
     let bytes = entry.bytes_per_second.map_or(0.0, |rate| (rate * behind_rate).round());
     let work = Work { bytes_read_b: ByteCount(bytes as u64), flop: BTreeMap::new(), ..Work::default() };
     let quantity = if bytes > 0.0 { Quantity::Bandwidth } else { Quantity::Duration };

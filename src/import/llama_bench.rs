@@ -85,6 +85,6 @@ fn record(test: &Test) -> Record {
     let quantity = if read > 0 { Quantity::Bandwidth } else { Quantity::Duration };
     let mean = [test.avg_ns];
     let times: Vec<f64> =
-        if test.samples_ns.is_empty() { &mean[..] } else { &test.samples_ns }.iter().map(|time| time * 1e-9).collect();
+        if test.samples_ns.is_empty() { &mean[..] } else { &test.samples_ns }.iter().map(|time| time / 1e9).collect();
     taken::record(Case::new("llama_bench", axes, 0), quantity, work, "not told", &times)
 }

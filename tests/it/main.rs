@@ -48,6 +48,8 @@ mod import;
 mod llm;
 /// Plots: legible labels, colours that follow the theme, images with something on them.
 mod plots;
+/// Others' measurements that come with the program, and what rests on them.
+mod references;
 /// What a report says, and that no run file can make it do anything else.
 mod report;
 /// A made-up run that looks like a real one, for the modules above.

@@ -362,7 +362,7 @@ impl Table {
         let mut samples = Vec::with_capacity(rows.len());
         for at in rows {
             let latency_ms = self.latencies_ms[*at as usize];
-            match Seconds::new(latency_ms * 1e-3).filter(|time| *time > Seconds::ZERO) {
+            match Seconds::new(latency_ms / 1e3).filter(|time| *time > Seconds::ZERO) {
                 Some(time) => samples.push(sample(time)),
                 None => {
                     return Outcome::Failed(lint::Reason::NoTime.quarantine(&format!("a latency of {latency_ms} ms")));
