@@ -208,8 +208,8 @@ impl Judgement {
 
     /// Whether anything known of a GPU beyond its datasheet went into it.
     pub fn rests_on_more_than_sheets(&self) -> bool {
-        let ranks = self.parts.iter().flat_map(|part| &part.inputs).filter_map(|input| input.rank);
-        ranks.into_iter().any(|rank| rank != Rank::Datasheet)
+        let mut ranks = self.parts.iter().flat_map(|part| &part.inputs).filter_map(|input| input.rank);
+        ranks.any(|rank| rank != Rank::Datasheet)
     }
 
     /// The part the verdict rests on.
