@@ -93,6 +93,8 @@ pub struct Fact {
     pub rank: Rank,
     /// Who says so: a run, a publication, a datasheet.
     pub source: String,
+    /// The single figures it is made of, each with its conditions and its source; none where `source` says all.
+    pub behind: Vec<String>,
 }
 
 /// A datasheet's facts.
@@ -115,6 +117,7 @@ fn sheet(gpu: &Gpu) -> Vec<Fact> {
             value: Estimate { value, low: value, high: value },
             rank: Rank::Datasheet,
             source: gpu.source.clone(),
+            behind: Vec::new(),
         })
         .collect()
 }
@@ -151,11 +154,26 @@ impl Evidence {
         &self.facts
     }
 
+    /// The datasheets alone: what is known without a measurement of anyone's.
+    #[must_use]
+    pub fn sheets_alone(&self) -> Self {
+        Self::of(self.facts.iter().filter(|fact| fact.rank == Rank::Datasheet).cloned())
+    }
+
     /// The best known of a quantity of a GPU; of any measured device if the GPU is [`ANY`].
     pub fn best(&self, gpu: &str, quantity: &Quantity) -> Option<&Fact> {
+        self.from(gpu, quantity, Rank::Measured)
+    }
+
+    /// The best known of a quantity of a GPU that is of a rank or below it; where there is none, the best of all.
+    pub fn at(&self, gpu: &str, quantity: &Quantity, rank: Rank) -> Option<&Fact> {
+        self.from(gpu, quantity, rank).or_else(|| self.best(gpu, quantity))
+    }
+
+    fn from(&self, gpu: &str, quantity: &Quantity, rank: Rank) -> Option<&Fact> {
         let fits = |fact: &&Fact| match gpu {
             ANY => fact.rank != Rank::Datasheet,
-            gpu => fact.gpu == gpu,
+            gpu => fact.gpu == gpu && fact.rank >= rank,
         };
         // min_by_key keeps the first of equals.
         self.facts.iter().filter(|fact| fact.quantity.id == quantity.id).filter(fits).min_by_key(|fact| fact.rank)

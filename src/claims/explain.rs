@@ -68,6 +68,8 @@ pub struct InputLine {
     pub value: String,
     /// Where it comes from.
     pub origin: String,
+    /// The single figures it is made of; none where the origin says all.
+    pub behind: Vec<String>,
 }
 
 /// An alternative as a line.
@@ -254,7 +256,7 @@ fn input_line(input: &InputUsed, library: &Library) -> InputLine {
         Backing::Given(Origin::Exact) => "by definition".to_owned(),
         Backing::Claimed { id } => format!("claimed in {}", place_of(id, library)),
         Backing::Found { id } => format!("recomputed in {id}"),
-        Backing::Known { gpu, rank, source, upper_bound } => {
+        Backing::Known { gpu, rank, source, upper_bound, .. } => {
             let bound = if *upper_bound { ", an upper bound" } else { "" };
             let whose = match rank {
                 Rank::Measured => format!("measured on this {gpu}"),
@@ -271,7 +273,11 @@ fn input_line(input: &InputUsed, library: &Library) -> InputLine {
         Some(why) => format!("{source}: {why}"),
         None => source,
     };
-    InputLine { about: input.about.clone(), value: input.unit.show_span(input.low, input.high), origin }
+    let behind = match &input.backing {
+        Backing::Known { behind, .. } => behind.clone(),
+        _ => Vec::new(),
+    };
+    InputLine { about: input.about.clone(), value: input.unit.show_span(input.low, input.high), origin, behind }
 }
 
 /// Between which values the recomputed figure would make the claim hold.
@@ -338,6 +344,7 @@ impl fmt::Display for Derivation {
         writeln!(f, "  = {}", self.equation)?;
         for input in &self.inputs {
             writeln!(f, "    {}: {}  [{}]", input.about, input.value, input.origin)?;
+            input.behind.iter().try_for_each(|line| writeln!(f, "      {line}"))?;
         }
         if let Some(above) = self.above() {
             writeln!(f, "    {above}")?;

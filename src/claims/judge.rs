@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::claim::{Bound, Check, Claim, Input, Origin, Part, Role, Source, Target};
-use super::evidence::{ANY, Evidence, Fact, Rank};
+use super::evidence::{ANY, Evidence, Fact, Quantity, Rank};
 use super::formulas::{Formula, Step, Work};
 use super::judgement::{Backing, Found, InputUsed, Judgement, Movement, PartJudgement, outcome};
 use super::library::Library;
@@ -131,6 +131,25 @@ impl<'a> Judge<'a> {
             }
             _ => true,
         }
+    }
+
+    /// The rank at which a claim takes a quantity: the best that every GPU it names has. What one GPU was seen to do, set
+    /// against what another's maker promises, would be a comparison of neither.
+    fn rank(&self, claim: &Claim, wanted: &Quantity, otherwise: Otherwise<'_>) -> Rank {
+        let mut rank = Rank::Measured;
+        for part in &claim.parts {
+            for (name, own) in &part.inputs {
+                let swapped = otherwise.set.iter().find(|(target, _)| target.input == *name && target.applies_to(part));
+                let input = swapped.map_or(own, |(_, input)| input);
+                if let Source::Ceiling { gpu, quantity, .. } = &input.source
+                    && quantity.id == wanted.id
+                    && let Some(fact) = self.evidence.best(gpu, quantity)
+                {
+                    rank = rank.max(fact.rank);
+                }
+            }
+        }
+        rank
     }
 
     fn part(&self, claim: &'a Claim, part: &'a Part, otherwise: Otherwise<'_>) -> PartJudgement {
@@ -257,21 +276,23 @@ impl<'a> Judge<'a> {
                 let rank = recomputed.inputs.iter().filter_map(|input| input.rank).max();
                 InputUsed { low: found.low, high: found.high, uncertain: found.uncertain, rank, ..used }
             }
-            Source::Ceiling { gpu, quantity, otherwise } => match (self.evidence.best(gpu, quantity), otherwise) {
-                (Some(fact), _) => known(fact, input.unit),
-                (None, Some(value)) => {
-                    let unit = input.unit.unwrap_or_else(|| unit::readable(quantity.kind));
-                    point(*value, unit, Backing::Given(Origin::Assumed))
+            Source::Ceiling { gpu, quantity, otherwise: unknown } => {
+                match (self.evidence.at(gpu, quantity, self.rank(claim, quantity, otherwise)), unknown) {
+                    (Some(fact), _) => known(fact, input.unit),
+                    (None, Some(value)) => {
+                        let unit = input.unit.unwrap_or_else(|| unit::readable(quantity.kind));
+                        point(*value, unit, Backing::Given(Origin::Assumed))
+                    }
+                    (None, None) => {
+                        let whose = if gpu == ANY {
+                            "no device was measured for it".to_owned()
+                        } else {
+                            format!("nothing is known of {gpu}")
+                        };
+                        return Err(Unknown(format!("needs a measurement ({}); {whose}", quantity.about)));
+                    }
                 }
-                (None, None) => {
-                    let whose = if gpu == ANY {
-                        "no device was measured for it".to_owned()
-                    } else {
-                        format!("nothing is known of {gpu}")
-                    };
-                    return Err(Unknown(format!("needs a measurement ({}); {whose}", quantity.about)));
-                }
-            },
+            }
             Source::Model { model, quantity } => {
                 let value = self.models.iter().find(|known| known.id == *model).map(|known| (quantity.of)(known));
                 let value = value.ok_or_else(|| Unknown(format!("there is no model `{model}`")))?;
@@ -328,6 +349,7 @@ fn known(fact: &Fact, unit: Option<&'static Unit>) -> InputUsed {
         gpu: fact.gpu.clone(),
         rank: fact.rank,
         source: fact.source.clone(),
+        behind: fact.behind.clone(),
         upper_bound: fact.rank == Rank::Datasheet && fact.quantity.is_ceiling(),
     };
     let unit = unit.unwrap_or_else(|| unit::readable(fact.quantity.kind));

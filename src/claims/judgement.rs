@@ -143,6 +143,8 @@ pub enum Backing {
         rank: Rank,
         /// Says who.
         source: String,
+        /// The single figures behind it.
+        behind: Vec<String>,
         /// Whether it is a ceiling no program passes: a datasheet's rate.
         upper_bound: bool,
     },
@@ -202,6 +204,12 @@ impl Judgement {
             _ => Ground::Documents,
         });
         grounds.max().unwrap_or(Ground::Documents)
+    }
+
+    /// Whether anything known of a GPU beyond its datasheet went into it.
+    pub fn rests_on_more_than_sheets(&self) -> bool {
+        let mut ranks = self.parts.iter().flat_map(|part| &part.inputs).filter_map(|input| input.rank);
+        ranks.any(|rank| rank != Rank::Datasheet)
     }
 
     /// The part the verdict rests on.

@@ -50,7 +50,7 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
         for (id, value, how) in capacity.into_iter().chain(read).chain(matmul) {
             let Some(quantity) = Quantity::find(id) else { continue };
             let source = format!("{whose}, {how}");
-            facts.push(Fact { gpu: gpu.clone(), quantity, value, rank, source });
+            facts.push(Fact { gpu: gpu.clone(), quantity, value, rank, source, behind: Vec::new() });
         }
     }
     if driver_capacity {
@@ -67,7 +67,7 @@ fn reported_capacities() -> Result<Vec<Fact>, HardwareError> {
         let value = gpu.capacity_reported()?.0 as f64;
         let value = Estimate { value, low: value, high: value };
         let source = format!("as drivers report it: {}", gpu.source);
-        Some(Fact { gpu: gpu.id, quantity, value, rank: Rank::Reference, source })
+        Some(Fact { gpu: gpu.id, quantity, value, rank: Rank::Reference, source, behind: Vec::new() })
     });
     Ok(reported.collect())
 }

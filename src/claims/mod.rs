@@ -15,6 +15,7 @@ mod library;
 mod measured;
 mod model;
 mod parse;
+mod references;
 mod unit;
 mod verdict;
 
@@ -32,6 +33,7 @@ pub use library::{EMBEDDED, Library};
 pub use measured::measured;
 pub use model::{MODEL_QUANTITIES, ModelQuantity};
 pub use parse::{ClaimError, ClaimFile, parse};
+pub use references::references;
 pub use unit::{Kind, UNITS, Unit, number};
 pub use verdict::{Comparison, EDGE, Side, Verdict, compare, show_factor};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, FromArgMatches, Subcommand};
 
 use super::{Command, Exit, Failure, complain, print, report};
-use crate::claims::{Evidence, Judgement, Library, Verdict, explain, measured, parse};
+use crate::claims::{Evidence, Judgement, Library, Verdict, explain, measured, parse, references};
 use crate::export;
 use crate::record::Run;
 use crate::report::Judged;
@@ -21,7 +21,7 @@ pub const COMMAND: Command = Command {
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Without a run the verdicts rest on the documents and on datasheets.\n\
+    after_help = "Without a run the verdicts rest on the documents, on published measurements, and on datasheets.\n\
                   'rooflint claims explain g4.cost-h100' shows one derivation; 'rooflint report --out DIR' writes the pages."
 )]
 struct Arguments {
@@ -134,13 +134,14 @@ fn library(files: &[PathBuf]) -> Result<Library, Failure> {
     Library::embedded().and_then(|library| library.with(own)).map_err(Failure::usage)
 }
 
-/// The datasheets, and what the runs measured.
+/// The datasheets, what the runs measured, and the references that come with the program: of two references a user's own
+/// is taken, since it comes first.
 fn evidence(runs: &[Run]) -> Result<Evidence, Failure> {
     let mut evidence = Evidence::datasheets().map_err(Failure::usage)?;
     for run in runs {
         evidence = evidence.with(measured(run).map_err(Failure::usage)?);
     }
-    Ok(evidence)
+    Ok(evidence.with(references().map_err(Failure::usage)?))
 }
 
 /// The pages of all claims that come with the program, judged by the runs and datasheets.

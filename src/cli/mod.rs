@@ -7,6 +7,7 @@ mod describe;
 mod devices;
 mod doctor;
 mod health;
+mod import;
 mod list;
 mod progress;
 mod report;
@@ -41,6 +42,7 @@ static COMMANDS: &[Command] = &[
     report::COMMAND,
     claims::COMMAND,
     cost::COMMAND,
+    import::COMMAND,
     schema::COMMAND,
     completions::COMMAND,
     worker::COMMAND,

@@ -257,6 +257,7 @@ fn start(arguments: &Arguments, asked: RunRequest, plan: &Plan) -> Result<Begun,
         environment,
         devices: plan.devices.clone(),
         planned: plan.cases.len() as u32,
+        framework: None,
     };
     for warning in &header.environment.warnings {
         complain(&format!("note: {warning}"));

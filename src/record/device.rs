@@ -74,7 +74,7 @@ impl DeviceInfo {
 }
 
 /// A device's clock, measured when the device is opened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TimerInfo {
     /// Which clock: `clock_monotonic_raw`, `cuda_event`.
     pub clock: String,

@@ -76,7 +76,7 @@ pub struct CheckFailure {
 }
 
 /// What a passed check looked at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CheckPassed {
     /// Elements compared with the reference.
     pub compared: u64,
@@ -92,13 +92,16 @@ pub struct Measurement {
     /// The races that chose the variant, one per step that could be run in several ways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub races: Vec<Race>,
-    /// The clock it was timed with.
+    /// The clock it was timed with. All zero where others measured and do not tell.
+    #[serde(default, skip_serializing_if = "is_untold")]
     pub timer: TimerInfo,
-    /// The parameters in force.
+    /// The parameters in force. All zero where others measured and do not tell.
+    #[serde(default, skip_serializing_if = "is_untold")]
     pub protocol: Protocol,
     /// Repeats of the program in each sample.
     pub repeats: u32,
-    /// How the device was brought to a steady rate.
+    /// How the device was brought to a steady rate. All zero where others measured and do not tell.
+    #[serde(default, skip_serializing_if = "is_untold")]
     pub warm_up: WarmUp,
     /// Every sample, in order, the rejected ones too.
     pub samples: Vec<Sample>,
@@ -109,6 +112,11 @@ pub struct Measurement {
     /// What the backend reports of this case's surroundings: page size, denormal mode …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, String>,
+}
+
+/// Whether others measured and did not tell how: nothing of it is written.
+fn is_untold<T: Default + PartialEq>(told: &T) -> bool {
+    *told == T::default()
 }
 
 /// A short contest between the ways to run a step. The winner is measured on fresh samples, so that
@@ -134,7 +142,7 @@ pub struct Candidate {
 }
 
 /// The parameters of the protocol, as used for one case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Protocol {
     /// Shortest sample asked for.
     pub sample_min_s: Seconds,
@@ -153,7 +161,7 @@ pub struct Protocol {
 }
 
 /// How the device was brought to a steady rate before sampling.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct WarmUp {
     /// Device time spent.
     pub elapsed_s: Seconds,

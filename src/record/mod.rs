@@ -17,7 +17,7 @@ pub use measurement::{
     Candidate, CheckFailure, CheckPassed, Measurement, Outcome, Protocol, Race, Record, Rejection, Sample, StopReason,
     WarmUp,
 };
-pub use run::{Environment, Footer, Header, Line, MatmulShape, Provenance, Run, RunRequest, ToolInfo};
+pub use run::{Environment, Footer, Framework, Header, Line, MatmulShape, Provenance, Run, RunRequest, ToolInfo};
 
 /// The version of the run file's layout. A change adds a golden file to `tests/data`; every older
 /// version loads for ever.

@@ -70,6 +70,18 @@ pub struct Header {
     pub devices: Vec<DeviceInfo>,
     /// Cases planned, over all devices.
     pub planned: u32,
+    /// The inference framework behind imported figures; `None` where there is none, or none is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework: Option<Framework>,
+}
+
+/// An inference framework, whose kernels were measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Framework {
+    /// Its name, as its source spells it: `trtllm`, `vllm`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// The program that wrote a run.

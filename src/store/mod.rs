@@ -2,4 +2,4 @@
 
 mod runs;
 
-pub use runs::{Loaded, RunWriter, StoreError, load, parse};
+pub use runs::{Loaded, RunWriter, StoreError, load, parse, write_whole};

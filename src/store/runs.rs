@@ -130,6 +130,44 @@ fn newer_schema(line: &[u8], name: &str) -> Option<StoreError> {
     (found > u64::from(SCHEMA_VERSION)).then(|| StoreError::Newer { name: name.to_owned(), found })
 }
 
+/// Writes a whole run file at once: it is there complete, or not at all. An existing file is an error.
+///
+/// # Errors
+/// [`StoreError::Write`] if the file exists, or its folder cannot be written to.
+pub fn write_whole(
+    path: &Path,
+    header: Header,
+    records: impl Iterator<Item = Record>,
+    footer: Footer,
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
+    if path.exists() {
+        let exists = "it exists, and no run file is overwritten: choose another name";
+        return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, exists)));
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = path.with_file_name(name);
+    let header = std::iter::once(Line::Header(Box::new(header)));
+    let footer = std::iter::once(Line::Footer(footer));
+    let lines = header.chain(records.map(|record| Line::Record(Box::new(record)))).chain(footer);
+    let written = write_lines(&partial, lines).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|source| {
+        // Best effort: what could not be written is not left behind half.
+        let _ = std::fs::remove_file(&partial);
+        failed(source)
+    })
+}
+
+fn write_lines(path: &Path, lines: impl Iterator<Item = Line>) -> io::Result<()> {
+    let mut out = io::BufWriter::with_capacity(1 << 20, OpenOptions::new().write(true).create_new(true).open(path)?);
+    for line in lines {
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n")?;
+    }
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
 /// Appends lines to a run file.
 #[derive(Debug)]
 pub struct RunWriter {

@@ -42,12 +42,16 @@ mod fit;
 mod hardware;
 /// Whether a card is in order.
 mod health;
+/// Others' results: rows to records, the lint, bad input.
+mod import;
 /// Models: parameter counts, counts of a step, layouts, files.
 mod llm;
 /// Bursts, sustained load, and several devices at once.
 mod load;
 /// Plots: legible labels, colours that follow the theme, images with something on them.
 mod plots;
+/// Others' measurements that come with the program, and what rests on them.
+mod references;
 /// What a report says, and that no run file can make it do anything else.
 mod report;
 /// Tables arranged otherwise than case by case.

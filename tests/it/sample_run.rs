@@ -73,6 +73,7 @@ pub fn run(devices: Vec<DeviceInfo>, records: Vec<Record>) -> Run {
         },
         devices,
         planned: records.len() as u32,
+        framework: None,
     };
     let footer = Footer { finished_at: "2026-11-21T10:00:38Z".to_owned(), interrupted: false };
     Run { header, records, footer: Some(footer) }

@@ -153,6 +153,7 @@ pub fn run(records: Vec<Record>) -> Run {
         environment: Environment::default(),
         devices: vec![device()],
         planned: records.len() as u32,
+        framework: None,
     };
     Run { header, records, footer: None }
 }

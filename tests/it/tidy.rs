@@ -49,8 +49,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("summary", &["units", "stats", "record"]),
     ("fit", &["units", "stats", "record", "hardware", "llm", "summary"]),
     ("cost", &["units", "stats", "record", "hardware", "llm", "summary"]),
+    ("import", &["units", "stats", "record", "hardware", "llm", "summary"]),
     ("health", &["units", "stats", "record", "hardware", "summary"]),
-    ("claims", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost"]),
+    ("reference", &["units", "record", "hardware"]),
+    ("claims", &["units", "stats", "record", "hardware", "llm", "summary", "reference", "fit", "cost"]),
     ("report", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost", "claims"]),
     ("export", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost", "claims", "report"]),
     ("store", &["units", "record"]),
@@ -104,8 +106,21 @@ fn absent(words: &[&str], allowed: impl Fn(&str) -> bool) {
 
 #[test]
 fn the_pure_modules_touch_no_device_file_clock_thread_or_environment() {
-    const PURE: [&str; 12] = [
-        "units", "stats", "record", "summary", "hardware", "llm", "fit", "cost", "health", "claims", "report", "export",
+    const PURE: [&str; 14] = [
+        "units",
+        "stats",
+        "record",
+        "summary",
+        "hardware",
+        "llm",
+        "fit",
+        "cost",
+        "health",
+        "import",
+        "reference",
+        "claims",
+        "report",
+        "export",
     ];
     absent(
         &["std::fs", "std::env", "std::thread", "std::process", "Instant", "SystemTime", "std::net", "crate::device"],
@@ -187,6 +202,9 @@ fn tables_and_folders_agree() {
     assert_eq!(sorted(backends), stems("src/device", &["pattern", "readback"]));
     let formats = rooflint::export::FORMATS.iter().map(|format| format.id);
     assert_eq!(sorted(formats), stems("src/export", &["claims"]));
+    let sources = rooflint::import::SOURCES.iter().map(|source| source.id.replace('-', "_"));
+    let others = ["archive", "columns", "error", "json", "lint", "operations", "origin", "subset", "taken"];
+    assert_eq!(sorted(sources.collect::<Vec<_>>().iter().map(String::as_str)), stems("src/import", &others));
     let formats = rooflint::export::claims::FORMATS.iter().map(|format| format.id);
     assert_eq!(sorted(formats), stems("src/export/claims", &[]));
 }

@@ -54,6 +54,10 @@ fn basis(view: &ClaimsView) -> Markup {
             p.caption { "What the verdicts rest on, beside the documents' own figures" }
             ul.caveats { @for line in &view.basis { li { (line) } } }
         }
+        @if !view.changes.is_empty() {
+            p.caption { "By datasheets alone these were" }
+            ul.caveats { @for line in &view.changes { li { (line) } } }
+        }
     }
 }
 

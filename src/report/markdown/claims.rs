@@ -11,6 +11,10 @@ pub fn render(view: &ClaimsView, plots: Plots) -> String {
     }
     blocks.extend(view.tally.iter().map(table));
     blocks.extend(bullets(view.basis.iter().map(|line| escape(line))));
+    if !view.changes.is_empty() {
+        blocks.push("By datasheets alone these were:".to_owned());
+        blocks.extend(bullets(view.changes.iter().map(|line| escape(line))));
+    }
     if !view.findings.is_empty() {
         blocks.push("## What surprises".to_owned());
         let lines = view.findings.iter().map(|finding| {

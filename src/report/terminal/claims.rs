@@ -27,6 +27,13 @@ pub fn table(view: &ClaimsView, terminal: &Terminal) -> String {
         }
         parts.push(lines.join("\n"));
     }
+    if !view.changes.is_empty() {
+        let mut lines = vec![terminal.styled(BOLD, "By datasheets alone these were")];
+        for line in &view.changes {
+            lines.extend(terminal.wrapped(&format!("- {line}"), 0, 2));
+        }
+        parts.push(lines.join("\n"));
+    }
     let mut last = Vec::new();
     for line in &view.basis {
         last.extend(terminal.wrapped(line, 0, 2));

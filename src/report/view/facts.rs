@@ -49,6 +49,10 @@ fn run_facts(run: &Run) -> Vec<Fact> {
     let (version, target) = (clean(&header.tool.version), clean(&header.tool.target));
     facts.push(Fact::new("Tool", format!("rooflint {version}, {build}, for {target}")));
     facts.push(Fact::new("Origin of the figures", provenance(&header.provenance)));
+    let framework = header.framework.as_ref();
+    facts.extend(
+        framework.map(|named| Fact::new("Kernels of", format!("{} {}", clean(&named.name), clean(&named.version)))),
+    );
     facts.push(Fact::new("Schema of the run file", header.schema.to_string()));
     facts
 }

@@ -10,8 +10,8 @@ use super::plots::Plot;
 use super::text::{clean, count, list};
 use super::{Cell, Column, Row, Table};
 use crate::claims::{
-    Basis, EDGE, Evidence, Finding, Ground, HEDGED, Judgement, Kind, Library, PLAIN, Rank, Verdict, findings, number,
-    sentence,
+    Backing, Basis, EDGE, Evidence, Fact, Finding, Ground, HEDGED, Judge, Judgement, Kind, Library, PLAIN, Rank,
+    Verdict, findings, number, sentence,
 };
 use crate::report::number::percent;
 use crate::units::with_prefix;
@@ -26,6 +26,19 @@ pub struct Judged<'a> {
     pub judgements: &'a [Judgement],
 }
 
+impl Judged<'_> {
+    /// Whether a judgement shown took a fact.
+    fn uses(&self, fact: &Fact) -> bool {
+        let inputs = || self.judgements.iter().flat_map(|judgement| &judgement.parts).flat_map(|part| &part.inputs);
+        inputs().any(|input| match &input.backing {
+            Backing::Known { gpu, rank, source, .. } => {
+                *gpu == fact.gpu && *rank == fact.rank && *source == fact.source
+            }
+            _ => false,
+        })
+    }
+}
+
 /// Everything the pages about claims show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimsView {
@@ -35,6 +48,8 @@ pub struct ClaimsView {
     pub verdict: Vec<String>,
     /// What the verdicts rest on.
     pub basis: Vec<String>,
+    /// Verdicts that would be others if only datasheets were known, each with both.
+    pub changes: Vec<String>,
     /// Verdicts by document; `None` where not all claims of a document are shown.
     pub tally: Option<Table>,
     /// What surprises most.
@@ -116,6 +131,7 @@ impl ClaimsView {
             title: title(&documents),
             verdict: selection(judged).map_or_else(|| verdict(judged.judgements), |sentence| vec![sentence]),
             basis: basis(judged),
+            changes: changes(judged),
             tally: selection(judged).is_none().then(|| tally(judged, &documents)),
             findings: findings(judged.judgements).into_iter().map(|found| finding(judged, found)).collect(),
             plots: figures::plots(judged.judgements),
@@ -229,7 +245,8 @@ fn verdict(judgements: &[Judgement]) -> Vec<String> {
 fn basis(judged: &Judged<'_>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for rank in [Rank::Measured, Rank::Reference] {
-        for fact in judged.evidence.facts().iter().filter(|fact| fact.rank == rank) {
+        let of_rank = judged.evidence.facts().iter().filter(|fact| fact.rank == rank);
+        for fact in of_rank.filter(|fact| rank == Rank::Measured || judged.uses(fact)) {
             let value = with_prefix(fact.value.value, base_unit(fact.quantity.kind));
             lines.push(format!(
                 "{}: {} of {}, {value} ({})",
@@ -249,6 +266,21 @@ fn basis(judged: &Judged<'_>) -> Vec<String> {
         )),
     }
     lines
+}
+
+/// Verdicts that measurements and references changed.
+fn changes(judged: &Judged<'_>) -> Vec<String> {
+    let sheets = judged.evidence.sheets_alone();
+    let judge = Judge::new(judged.library, &sheets);
+    let rests = judged.judgements.iter().filter(|judgement| judgement.rests_on_more_than_sheets());
+    let changed = rests.filter_map(|judgement| {
+        let claim = judged.library.claim(&judgement.claim.id)?;
+        let before = judge.claim(claim);
+        let now = judgement.verdict.to_string();
+        (before.verdict.word() != judgement.verdict.word())
+            .then(|| format!("{}: {}, and {now} now", claim.id, before.verdict))
+    });
+    changed.collect()
 }
 
 /// The unit that takes a prefix; none where a number has none.
