@@ -6,6 +6,7 @@ mod cost;
 mod describe;
 mod devices;
 mod doctor;
+mod fit;
 mod health;
 mod list;
 mod progress;
@@ -38,6 +39,7 @@ static COMMANDS: &[Command] = &[
     list::COMMAND,
     describe::COMMAND,
     show::COMMAND,
+    fit::COMMAND,
     report::COMMAND,
     claims::COMMAND,
     cost::COMMAND,

@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
+use super::law;
 use super::sheet::{Row, Sheet, fact, row};
 use super::words::{byte_rate, bytes, flop_rate, large, tokens, usd};
 use crate::claims::number;
@@ -21,7 +22,8 @@ pub struct About {
     /// Model: a name of the catalogue, a TOML file (FILE or FILE#ID), or a Hugging Face config.json
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// GPU: a name of the catalogue, or a TOML file with its datasheet (FILE or FILE#ID)
+    /// GPU: a name of the catalogue, a TOML file with its datasheet (FILE or FILE#ID), a calibration of 'rooflint fit'
+    /// (FILE.json), or a run that is fitted first (its folder or FILE.jsonl)
     #[arg(long, value_name = "GPU")]
     gpu: String,
     /// Format of the weights; its peak is the compute ceiling
@@ -124,6 +126,16 @@ impl About {
         self.found(gpu, self.weights.rate, capacity)
     }
 
+    /// The same, decoding by the law of a calibration where one is named.
+    pub fn decoding(&self, capacity: Capacity, kv: WeightFormat) -> Result<Subject, Failure> {
+        let mut subject = self.subject(capacity)?;
+        if let Some(calibration) = law::calibration(&self.gpu)? {
+            let step = law::step(&calibration, self.weights, kv)?;
+            subject.accelerator = subject.accelerator.fitted(step).map_err(Failure::usage)?;
+        }
+        Ok(subject)
+    }
+
     /// The same where nothing is computed: weights may be kept in a format that the GPU has no peak for.
     pub fn kept(&self, capacity: Capacity) -> Result<Subject, Failure> {
         let (gpu, rate) = (gpu(&self.gpu)?, self.weights.rate);
@@ -162,13 +174,20 @@ impl Subject {
 
     /// What one GPU computes at most.
     pub fn compute(&self) -> Row {
-        let how = format!("its datasheet's peak, dense {}", self.rate());
+        let how = match self.accelerator.law {
+            Some(_) => format!("fitted to measured products, {}", self.rate()),
+            None => format!("its datasheet's peak, dense {}", self.rate()),
+        };
         row("compute ceiling", self.accelerator.roofline.compute_flop_s, flop_rate, how)
     }
 
     /// What one GPU's memory moves at most.
     pub fn bandwidth(&self) -> Row {
-        row("bandwidth ceiling", self.accelerator.roofline.bandwidth_b_s, byte_rate, "its datasheet's peak, of memory")
+        let how = match self.accelerator.law {
+            Some(_) => "fitted to measured products",
+            None => "its datasheet's peak, of memory",
+        };
+        row("bandwidth ceiling", self.accelerator.roofline.bandwidth_b_s, byte_rate, how)
     }
 
     /// What one GPU's memory holds.
@@ -215,6 +234,15 @@ fn model(text: &str) -> Result<Model, Failure> {
 }
 
 fn gpu(text: &str) -> Result<Gpu, Failure> {
+    if let Some(calibration) = law::calibration(text)? {
+        let id = calibration.gpu.as_deref().ok_or_else(|| {
+            let device = &calibration.device;
+            Failure::usage(format!(
+                "{text} is of the {device}, which has no datasheet: its memory and its rent are not known"
+            ))
+        })?;
+        return hardware::find(id).map_err(Failure::usage);
+    }
     match toml_file(text) {
         Some((file, id)) => {
             let gpus = hardware::parse_toml(&read(file)?, file).map_err(Failure::usage)?;
