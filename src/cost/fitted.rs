@@ -103,13 +103,14 @@ pub fn decode_fitted(deployment: &Deployment, load: Load, law: &StepLaw, hidden:
     // Whatever does not depend on the times, and the refusals.
     let served = decode(deployment, load)?;
     let overhead = deployment.overhead_s;
-    let times = |constants: &StepConstants, sequences: f64, context: f64, overhead: f64| -> Result<[f64; 2], CostError> {
-        let micro_batches = deployment.micro_batches(load);
-        let stage = deployment.stage(sequences, context, micro_batches, 1.0)?;
-        let time = constants.time_s(&work(deployment, &stage, hidden)) + overhead;
-        let stages = f64::from(deployment.layout.pipeline());
-        Ok([time, (sequences / stage.micro_batch).max(stages) * time])
-    };
+    let times =
+        |constants: &StepConstants, sequences: f64, context: f64, overhead: f64| -> Result<[f64; 2], CostError> {
+            let micro_batches = deployment.micro_batches(load);
+            let stage = deployment.stage(sequences, context, micro_batches, 1.0)?;
+            let time = constants.time_s(&work(deployment, &stage, hidden)) + overhead;
+            let stages = f64::from(deployment.layout.pipeline());
+            Ok([time, (sequences / stage.micro_batch).max(stages) * time])
+        };
     let best = times(&law.best, load.sequences.value(), load.context.value(), overhead.value())?;
     let throughput = load.sequences.value() / best[1];
     let useful = FLOP_PER_PARAMETER_SERVED * deployment.weights.active();
@@ -119,7 +120,8 @@ pub fn decode_fitted(deployment: &Deployment, load: Load, law: &StepLaw, hidden:
     let ends: [fn(Figure) -> f64; 2] = [Figure::low, Figure::high];
     for (sequences_end, context_end) in ends.into_iter().flat_map(|one| ends.map(|other| (one, other))) {
         let sequences = sequences_end(load.sequences);
-        let drawn = law.draws.iter().map(|draw| times(draw, sequences, context_end(load.context), context_end(overhead)));
+        let drawn =
+            law.draws.iter().map(|draw| times(draw, sequences, context_end(load.context), context_end(overhead)));
         let drawn = drawn.collect::<Result<Vec<_>, _>>()?;
         let columns = [
             drawn.iter().map(|[time, _]| *time).collect::<Vec<_>>(),

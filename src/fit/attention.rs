@@ -46,11 +46,7 @@ fn row(item: &Measured, decodes: bool) -> Option<Row> {
         bytes: if decodes { 0.0 } else { bytes },
         flop: if decodes { 0.0 } else { item.record.work.operations().0 as f64 },
         reached: None,
-        at: [
-            (batch as f64 * kv_heads as f64).log2(),
-            (context as f64).log2(),
-            (heads as f64 / kv_heads as f64).log2(),
-        ],
+        at: [(batch as f64 * kv_heads as f64).log2(), (context as f64).log2(), (heads as f64 / kv_heads as f64).log2()],
         decodes,
     })
 }
@@ -58,7 +54,8 @@ fn row(item: &Measured, decodes: bool) -> Option<Row> {
 fn decode(known: &Known, subject: String, rows: Vec<Row>) -> Prepared {
     let bandwidth = known.bandwidth(Role::Rate(1), 0.15, &rows, |row| row.amounts[1]);
     let law = Law { parameters: vec![known.fixed("fixed", 0, 2.0), bandwidth], join: Join::Smooth };
-    let measure = "attention while decoding, at three or more shapes of heads, each over batches and contexts".to_owned();
+    let measure =
+        "attention while decoding, at three or more shapes of heads, each over batches and contexts".to_owned();
     Prepared { operation: DECODE, subject, law, rows, smooth: true, measure }
 }
 

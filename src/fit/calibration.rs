@@ -76,7 +76,9 @@ pub enum FitError {
     )]
     Devices(Vec<String>),
     /// A device that is none.
-    #[error("{0} is not hardware: its times mean nothing; --allow-emulated fits them all the same, and marks the result")]
+    #[error(
+        "{0} is not hardware: its times mean nothing; --allow-emulated fits them all the same, and marks the result"
+    )]
     NotHardware(String),
     /// Measured cases, but none that a law could rest on.
     #[error("nothing can be fitted to these cases. {0}")]
@@ -123,7 +125,8 @@ impl Calibration {
         fit(steps, &mut laws);
         missing.extend(absent(&laws, &missing));
         if laws.is_empty() {
-            let needs = missing.iter().map(|lacks| format!("{}: {}; measure {}", lacks.operation, lacks.why, lacks.measure));
+            let needs =
+                missing.iter().map(|lacks| format!("{}: {}; measure {}", lacks.operation, lacks.why, lacks.measure));
             return Err(FitError::Nothing(needs.collect::<Vec<_>>().join(". ")));
         }
         let publishable = each_device(runs).all(|(run, at)| run.header.devices[at as usize].is_publishable());
@@ -196,9 +199,8 @@ fn absent(laws: &[Fitted], missing: &[Missing]) -> Vec<Missing> {
         (collective::ID, "collectives, or import them; only several GPUs need them"),
         (step::ID, "decode_step of three or more models: what norms, activations and the host add to a layer"),
     ];
-    let known = |id: &str| {
-        laws.iter().any(|law| law.operation == id) || missing.iter().any(|lacks| lacks.operation == id)
-    };
+    let known =
+        |id: &str| laws.iter().any(|law| law.operation == id) || missing.iter().any(|lacks| lacks.operation == id);
     let lacks = |(id, measure): &(&str, &str)| Missing {
         operation: (*id).to_owned(),
         subject: String::new(),
@@ -222,7 +224,7 @@ fn ceilings(run: &Run, device: u32) -> Vec<Ceiling> {
     let memory = ceilings.memory.iter();
     let memory = memory.map(|of| ceiling("memory", of.kernel.clone(), "B/s", of.rate, &of.case));
     let compute = ceilings.compute.iter();
-    let compute = compute
-        .map(|of| ceiling(&of.benchmark, of.precision.to_string(), of.precision.rate_unit(), of.rate, &of.case));
+    let compute =
+        compute.map(|of| ceiling(&of.benchmark, of.precision.to_string(), of.precision.rate_unit(), of.rate, &of.case));
     memory.chain(compute).collect()
 }

@@ -85,7 +85,8 @@ fn prepared(known: &Known, precision: Precision, routing: &str, rows: Vec<Row>) 
         parameters.push(Parameter { name: "skew", unit: "", role: Role::Skew, prior: 0.6, sigma: 0.5, limit: None });
     }
     let subject = format!("{precision}, {routing}");
-    let measure = format!("moe in {precision} with {routing} routing, at three or more layers, over batches of 1 to 512");
+    let measure =
+        format!("moe in {precision} with {routing} routing, at three or more layers, over batches of 1 to 512");
     Prepared { operation: ID, subject, law: Law { parameters, join: Join::Smooth }, rows, smooth: true, measure }
 }
 

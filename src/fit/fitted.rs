@@ -140,7 +140,8 @@ impl Prepared {
         let parameters = self.law.parameters.len();
         if clusters.len() < CLUSTERS_LEAST || rows.len() < parameters {
             let (have, cases) = (clusters.len(), rows.len());
-            let why = format!("{cases} cases of {have} kinds; {CLUSTERS_LEAST} kinds and {parameters} cases are needed");
+            let why =
+                format!("{cases} cases of {have} kinds; {CLUSTERS_LEAST} kinds and {parameters} cases are needed");
             return Err(self.missing(why, &self.measure));
         }
         let logs = solve(&self.law, &rows).ok_or_else(|| self.missing("no law fits".to_owned(), &self.measure))?;
@@ -168,7 +169,8 @@ impl Prepared {
             let limit = parameter.limit.unwrap_or(f64::INFINITY);
             if !(log.exp() <= limit) {
                 let (value, limit) = (with_prefix(log.exp(), parameter.unit), with_prefix(limit, parameter.unit));
-                let why = format!("the cases fit only a {} of {value}, and {limit} is the most there can be", parameter.name);
+                let why =
+                    format!("the cases fit only a {} of {value}, and {limit} is the most there can be", parameter.name);
                 return Err(self.missing(why, "cases past every cache, at a clock that is recorded"));
             }
         }

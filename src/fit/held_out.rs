@@ -80,8 +80,8 @@ pub fn discrepancy(rows: &[&Row], residuals: &[f64]) -> Option<Discrepancy> {
     Discrepancy::of(&places, residuals)
 }
 
-/// Residuals of every row, predicted by a law that has not seen its group: without and with a discrepancy.
-fn predicted(law: &Law, rows: &[&Row], group: &[usize], count: usize) -> Option<[Vec<f64>; 2]> {
+/// Residuals of every row, predicted by a law that has not seen its group: without a discrepancy and, if one may be, with.
+fn predicted(law: &Law, rows: &[&Row], group: &[usize], count: usize, smooth: bool) -> Option<[Vec<f64>; 2]> {
     let mut left = [vec![0.0; rows.len()], vec![0.0; rows.len()]];
     for held in 0..count {
         let (mut seen, mut places) = (Vec::new(), Vec::new());
@@ -89,7 +89,7 @@ fn predicted(law: &Law, rows: &[&Row], group: &[usize], count: usize) -> Option<
             if group[at] == held { places.push(at) } else { seen.push(*row) }
         }
         let logs = solve(law, &seen)?;
-        let field = discrepancy(&seen, &residuals(law, &logs, &seen));
+        let field = if smooth { discrepancy(&seen, &residuals(law, &logs, &seen)) } else { None };
         let unseen: Vec<&Row> = places.iter().map(|at| rows[*at]).collect();
         for ((at, row), residual) in places.iter().zip(&unseen).zip(residuals(law, &logs, &unseen)) {
             left[0][*at] = residual;
@@ -114,12 +114,12 @@ pub fn held_out(law: &Law, rows: &[&Row], smooth: bool, seed: u64) -> Option<(He
     if count < 2 {
         return None;
     }
-    let [plain, corrected] = predicted(law, rows, &group, count)?;
+    let [plain, corrected] = predicted(law, rows, &group, count, smooth)?;
     let (smooth_errors, corrected_errors) = (Errors::of(plain.clone())?, Errors::of(corrected.clone())?);
     let keeps = smooth && corrected_errors.mean < smooth_errors.mean;
     let errors = if keeps { corrected_errors } else { smooth_errors };
     let left = if keeps { corrected } else { plain };
-    let other = |join| Errors::of(predicted(&law.joined(join), rows, &group, count)?.into_iter().next()?);
+    let other = |join| Errors::of(predicted(&law.joined(join), rows, &group, count, false)?.into_iter().next()?);
     let (coverage, width) = coverage(&left, &group, count)?;
     let decoding = rows.iter().zip(&left).filter(|(row, _)| row.decodes).map(|(_, residual)| *residual);
     let decode = Errors::of(decoding);

@@ -149,7 +149,6 @@ impl Law {
         total + time
     }
 
-
     /// Whether a row is faster than the limits of the rates allow.
     pub fn is_beyond_physics(&self, row: &Row) -> bool {
         let least = |role: Role, limit: f64| match role {
@@ -191,7 +190,7 @@ impl Joint {
                 let time = longer * sum.powf(1.0 / p);
                 let logs = |x: f64, xp: f64| if x > 0.0 { xp * x.ln() } else { 0.0 };
                 let by_p = (logs(a, ap) + logs(b, bp)) / (p * sum) - sum.ln() / (p * p);
-                ((time), share(read, time, p), share(compute, time, p), p * time * by_p)
+                (time, share(read, time, p), share(compute, time, p), p * time * by_p)
             }
         };
         let by = Self {

@@ -26,6 +26,7 @@ pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
 pub use held_out::{CONFIDENCE, Errors, HeldOut};
 pub use solve::DRAWS;
 pub use staircase::{HOLDS, Level, Staircase, Step, staircases};
+pub use step::PRODUCTS;
 
 use crate::record::{Precision, Quantity, Record, Run};
 use crate::summary::{Estimate, Summary};

@@ -11,6 +11,9 @@ use crate::stats::SplitMix64;
 /// Residuals of log time beyond this count by their size and no longer by its square (soft L1).
 const SCALE: f64 = 0.1;
 
+/// A residual larger than any that constants of this world give.
+const FAR: f64 = 1e9;
+
 /// Draws kept of every law.
 pub const DRAWS: usize = 200;
 
@@ -36,7 +39,11 @@ impl Problem<'_> {
     fn residual(&self, row: &Row, gradient: &mut [f64]) -> f64 {
         let time = self.law.time(row, self.logs.as_slice(), gradient);
         gradient.iter_mut().for_each(|slope| *slope /= time);
-        (time.ln() - row.time_s.ln()) / SCALE
+        match (time.ln() - row.time_s.ln()) / SCALE {
+            z if z.is_finite() => z,
+            // A trial step may leave what a double can hold: so bad a fit is not taken.
+            _ => FAR,
+        }
     }
 }
 

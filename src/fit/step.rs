@@ -55,9 +55,9 @@ fn prepared(known: &Known, precision: Precision, rows: Vec<Row>, laws: &[Fitted]
         prior: law.and_then(|law| law.value(name)).unwrap_or(parameter.prior),
         ..parameter
     };
-    let per_layer = product.zip(attention).and_then(|(product, attention)| {
-        Some(PRODUCTS * product.value("fixed")? + attention.value("fixed")?)
-    });
+    let per_layer = product
+        .zip(attention)
+        .and_then(|(product, attention)| Some(PRODUCTS * product.value("fixed")? + attention.value("fixed")?));
     let layer = known.fixed("per_layer", 1, 8.0);
     let kv = known.bandwidth(Role::Rate(3), 0.2, &rows, |row| row.amounts[3]);
     let parameters = vec![

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::{Failure, fit};
 use crate::cost::answer::WeightFormat;
 use crate::cost::fitted::{AllReduce, StepConstants, StepLaw};
-use crate::fit::{Allowed, CALIBRATION_VERSION, Calibration, DRAWS, Fitted};
+use crate::fit::{Allowed, CALIBRATION_VERSION, Calibration, DRAWS, Fitted, PRODUCTS};
 use crate::hardware::Rate;
 
 /// The calibration that a `--gpu` names: a file of `rooflint fit`, or a run fitted now. `None` for the name of a
@@ -42,9 +42,8 @@ pub fn calibration(text: &str) -> Result<Option<Calibration>, Failure> {
 pub fn step(calibration: &Calibration, weights: WeightFormat, kv: WeightFormat) -> Result<StepLaw, Failure> {
     let subjects = products(weights);
     let find = |operation: &str| subjects.iter().find_map(|subject| calibration.law(operation, subject));
-    let all_reduce = calibration.laws.iter().find(|law| {
-        law.operation == "collective" && law.subject.starts_with("all_reduce")
-    });
+    let all_reduce =
+        calibration.laws.iter().find(|law| law.operation == "collective" && law.subject.starts_with("all_reduce"));
     let device = &calibration.device;
     if let Some(steps) = find("decode_step") {
         let source =
@@ -52,7 +51,8 @@ pub fn step(calibration: &Calibration, weights: WeightFormat, kv: WeightFormat) 
         return law(&Parts::Whole(steps), all_reduce, source);
     }
     let lacks = |what: &str, subjects: &[String]| {
-        let all: Vec<String> = calibration.laws.iter().map(|law| format!("{} {}", law.operation, law.subject)).collect();
+        let all: Vec<String> =
+            calibration.laws.iter().map(|law| format!("{} {}", law.operation, law.subject)).collect();
         Failure::usage(format!(
             "the calibration of the {device} has no {what} in {}; it has {}",
             subjects.join(" or "),
@@ -102,9 +102,6 @@ enum Parts<'a> {
     /// A product and attention.
     Operations(&'a Fitted, &'a Fitted),
 }
-
-/// Products of a layer: query, key and value together; attention's output; the MLP up; the MLP down.
-const PRODUCTS: f64 = 4.0;
 
 impl Parts<'_> {
     /// Its constants: the best for `None`, else a draw.

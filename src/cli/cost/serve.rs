@@ -208,7 +208,8 @@ impl Inputs {
     fn notes(&self) -> Vec<String> {
         let ceilings = match &self.subject.accelerator.law {
             Some(law) => format!("{}. Spans hold 90 % of what the measurements leave open.", law.source),
-            None => "the ceilings are a datasheet's, upper bounds that no program reaches: real costs are higher.".to_owned(),
+            None => "the ceilings are a datasheet's, upper bounds that no program reaches: real costs are higher."
+                .to_owned(),
         };
         let mut notes = vec![
             ceilings,
