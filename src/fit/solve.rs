@@ -107,6 +107,8 @@ struct Pull {
 pub fn draws(law: &Law, rows: &[&Row], logs: &[f64], seed: u64) -> Vec<Vec<f64>> {
     let pulls = pulls(law, rows, logs);
     let n = logs.len();
+    let all = pulls.iter().fold(DVector::zeros(n), |sum: DVector<f64>, pull| sum + &pull.slope);
+    let widened = few(pulls.len());
     let mut random = SplitMix64::new(seed);
     let draw = |_| {
         let (mut curvature, mut slope) = (DMatrix::zeros(n, n), DVector::zeros(n));
@@ -115,6 +117,7 @@ pub fn draws(law: &Law, rows: &[&Row], logs: &[f64], seed: u64) -> Vec<Vec<f64>>
             curvature += &pulls[at].curvature;
             slope += &pulls[at].slope;
         }
+        slope = &all + (slope - &all) * widened;
         for (i, parameter) in law.parameters.iter().enumerate() {
             let weight = parameter.sigma.powi(-2);
             let centre = parameter.prior.ln() + parameter.sigma * normal(&mut random);
@@ -147,6 +150,17 @@ fn pulls(law: &Law, rows: &[&Row], logs: &[f64]) -> Vec<Pull> {
         pull.slope.axpy(weight * z / SCALE, &gradient, 1.0);
     }
     clusters.into_values().collect()
+}
+
+/// By how much draws from few clusters must be widened: resampling n of them spreads by a share `(n - 1)/n` too little
+/// variance, and their own spread is known no better than Student's distribution says. Its 95 % point over the normal's,
+/// by Cornish and Fisher's expansion.
+fn few(clusters: usize) -> f64 {
+    let n = clusters.max(2) as f64;
+    let (z, freedom) = (1.644_853_6_f64, n - 1.0);
+    let first = (z.powi(3) + z) / (4.0 * freedom);
+    let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * freedom * freedom);
+    (n / freedom).sqrt() * (z + first + second) / z
 }
 
 /// A draw from the standard normal distribution (Box and Muller, 1958).

@@ -104,27 +104,26 @@ fn a_products_constants_are_recovered_and_lie_in_their_intervals() {
 }
 
 #[test]
-fn intervals_hold_the_truth_about_as_often_as_they_say() {
-    let (mut held, mut all) = (0, 0);
-    for seed in 0..40 {
-        let calibration = fit(products(WORLD, &SIDES, &ROWS, 1000 + seed));
+fn intervals_hold_what_they_say_of_constants_and_of_cases_held_out() {
+    const SEEDS: u32 = 30;
+    let (mut held, mut all, mut cases, mut width) = (0, 0, 0.0, 0.0);
+    for seed in 0..SEEDS {
+        let calibration = fit(products(WORLD, &SIDES, &ROWS, 1000 + u64::from(seed)));
         let law = law(&calibration, "matmul", "bf16");
         held += law.constants.len() - missed(law, &truths(WORLD)).len();
         all += law.constants.len();
+        cases += law.held_out.coverage / f64::from(SEEDS);
+        width += law.held_out.width / f64::from(SEEDS);
+        let [given, smooth, maximum, sum] =
+            [law.held_out.errors, law.held_out.smooth, law.held_out.maximum, law.held_out.sum]
+                .map(|errors| errors.mean);
+        assert!(given <= smooth && smooth < maximum && smooth < sum, "seed {seed}: {given} {smooth} {maximum} {sum}");
     }
-    let share = f64::from(held as u32) / f64::from(all as u32);
-    assert!((0.82..=0.97).contains(&share), "90 % intervals hold {share} of {all} constants");
-}
-
-#[test]
-fn the_interval_of_a_case_holds_nine_in_ten_of_those_held_out() {
-    let calibration = fit(products(WORLD, &SIDES, &ROWS, 5));
-    let held = &law(&calibration, "matmul", "bf16").held_out;
-    assert!((0.85..=0.95).contains(&held.coverage), "{held:?}");
-    // 1.645 standard deviations on either side of two spreads of 3 % each.
-    assert!((0.10..=0.18).contains(&held.width), "{held:?}");
-    assert!(held.errors.mean < 0.045, "{held:?}");
-    assert!(held.smooth.mean < held.maximum.mean && held.smooth.mean < held.sum.mean, "{held:?}");
+    let share = held as f64 / all as f64;
+    assert!((0.84..=0.97).contains(&share), "90 % intervals hold {share} of {all} constants");
+    assert!((0.85..=0.95).contains(&cases), "90 % intervals hold {cases} of the cases held out");
+    // 1.645 standard deviations on either side, of two spreads of 3 % each.
+    assert!((0.12..=0.17).contains(&width), "{width}");
 }
 
 #[test]
@@ -143,7 +142,7 @@ fn a_favourite_shape_of_a_kernel_becomes_a_discrepancy_only_where_that_helps() {
     assert!(bent.discrepancy.is_some() && bent.held_out.errors.mean < 0.6 * bent.held_out.smooth.mean, "{bent:?}");
     assert!(plain.held_out.errors.mean <= plain.held_out.smooth.mean, "{:?}", plain.held_out);
     let field = bent.discrepancy.as_ref().unwrap();
-    assert!(field.at([7.5, 12.0, 12.0]) > field.at([0.0, 12.0, 12.0]) + 0.1, "slow where it is slow");
+    assert!(field.at([7.5, 12.0, 12.0]) > field.at([0.0, 12.0, 12.0]) + 0.03, "slow where it is slow");
 }
 
 #[test]
@@ -220,7 +219,10 @@ fn a_bandwidth_that_no_single_case_shows_but_all_together_ask_for_is_refused() {
 fn attention_has_a_fixed_cost_and_a_bandwidth_of_its_own() {
     let calibration = fit(attention(11e-6, 2.4e12, &[256, 1024, 4096, 16384], 0.03));
     let law = law(&calibration, "decode_attention", "bf16");
-    assert_eq!(missed(law, &[("fixed", 11e-6), ("bandwidth", 2.4e12)]), Vec::<&str>::new(), "{:?}", law.constants);
+    for (name, truth) in [("fixed", 11e-6), ("bandwidth", 2.4e12)] {
+        let value = law.value(name).unwrap();
+        assert!((value / truth - 1.0).abs() < 0.04, "{name}: {:?}", law.constants);
+    }
 }
 
 #[test]
@@ -303,18 +305,24 @@ fn steps(system: &str, framework: &str) -> Vec<Record> {
 
 #[test]
 fn whole_steps_of_a_model_that_was_held_out_are_foretold() {
-    // Mean error of each framework's steps, leaving one of four models out; the median over frameworks is held.
+    // Mean error leaving one of four models out. Those of vLLM are held to the figures of the literature's best form.
     for (device, id, system, most) in [
         ("NVIDIA A100-SXM4-80GB", "a100_sxm_80gb", "a100_sxm", 0.032),
         ("NVIDIA H100 80GB HBM3", "h100_sxm", "h100_sxm", 0.039),
         ("NVIDIA H200", "h200_sxm", "h200_sxm", 0.046),
     ] {
         let gpu = hardware::find(id).expect("a datasheet");
-        let mut means: Vec<f64> = Vec::new();
         for framework in ["vllm", "trtllm", "sglang"] {
             let mut run = h100(steps(system, framework));
             device.clone_into(&mut run.header.devices[0].name);
-            let calibration = Calibration::of(&[run], Some(&gpu), Allowed::default()).expect("a calibration");
+            let calibration = Calibration::of(&[run], Some(&gpu), Allowed::default());
+            if (system, framework) == ("a100_sxm", "trtllm") {
+                // Its table of attention is known to be faster than memory.
+                let error = calibration.expect_err("beyond physics").to_string();
+                assert!(error.contains("kv_bandwidth of") && error.contains("2.039 TB/s"), "{error}");
+                continue;
+            }
+            let calibration = calibration.expect("a calibration");
             let law = law(&calibration, "decode_step", "bf16");
             assert_eq!((law.clusters, law.held_out.groups), (4, 4));
             let held = &law.held_out;
@@ -327,10 +335,10 @@ fn whole_steps_of_a_model_that_was_held_out_are_foretold() {
                 100.0 * held.coverage,
                 100.0 * held.width
             );
-            means.push(held.errors.mean);
+            let most = if framework == "vllm" { most } else { 0.05 };
+            assert!(held.errors.mean <= most, "{system} {framework}: {held:?}");
+            assert!(held.errors.mean < held.maximum.mean && held.errors.mean < held.sum.mean, "{system} {framework}");
         }
-        means.sort_by(f64::total_cmp);
-        assert!(means[1] <= most, "{system}: {means:?}");
     }
 }
 

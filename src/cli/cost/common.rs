@@ -143,7 +143,8 @@ impl About {
     /// The same where nothing is computed: weights may be kept in a format that the GPU has no peak for.
     pub fn kept(&self, capacity: Capacity) -> Result<Subject, Failure> {
         let (found, rate) = (gpu(&self.gpu)?, self.weights.rate);
-        let stated = found.0.peaks.get_key_value(&rate).or_else(|| gpu.peaks.first_key_value()).map(|(rate, _)| *rate);
+        let peaks = &found.0.peaks;
+        let stated = peaks.get_key_value(&rate).or_else(|| peaks.first_key_value()).map(|(rate, _)| *rate);
         self.found(found, stated.unwrap_or(rate), capacity)
     }
 
