@@ -6,6 +6,7 @@ mod cost;
 mod describe;
 mod devices;
 mod doctor;
+mod fit;
 mod health;
 mod import;
 mod list;
@@ -39,6 +40,7 @@ static COMMANDS: &[Command] = &[
     list::COMMAND,
     describe::COMMAND,
     show::COMMAND,
+    fit::COMMAND,
     report::COMMAND,
     claims::COMMAND,
     cost::COMMAND,

@@ -6,6 +6,9 @@
 use super::CostError;
 use super::figure::{Figure, corner, positive};
 
+/// Bytes of an activation as it is exchanged: 16-bit formats are what models compute in.
+pub const ACTIVATION_B: f64 = 2.0;
+
 /// Bytes each of `ranks` sends to all-reduce `bytes` on every one: `2 (n-1)/n x bytes`.
 ///
 /// # Errors

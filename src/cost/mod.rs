@@ -12,6 +12,7 @@ mod solve;
 pub mod answer;
 pub mod communication;
 pub mod demand;
+pub mod fitted;
 pub mod memory;
 pub mod moe;
 pub mod money;

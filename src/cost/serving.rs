@@ -84,8 +84,12 @@ pub struct Served {
 }
 
 /// Work of one stage on one GPU over one micro-batch.
-struct Stage {
-    micro_batch: f64,
+pub(super) struct Stage {
+    pub(super) micro_batch: f64,
+    pub(super) weights_b: f64,
+    pub(super) kv_b: f64,
+    /// Operations on the weights.
+    pub(super) weights_flop: f64,
     parameters_read: f64,
     bytes: f64,
     flop: f64,
@@ -114,7 +118,13 @@ impl Deployment {
     }
 
     /// Work of a stage for `queries` tokens of each sequence of a micro-batch.
-    fn stage(&self, sequences: f64, context: f64, micro_batches: f64, queries: f64) -> Result<Stage, CostError> {
+    pub(super) fn stage(
+        &self,
+        sequences: f64,
+        context: f64,
+        micro_batches: f64,
+        queries: f64,
+    ) -> Result<Stage, CostError> {
         let (ranks, expert) =
             (f64::from(self.layout.tensor()) * f64::from(self.layout.pipeline()), f64::from(self.layout.expert()));
         // A micro-batch is at least one sequence: with fewer sequences than micro-batches some stages idle.
@@ -125,8 +135,17 @@ impl Deployment {
         let weights = (self.weights.shared + experts / expert) * self.bytes_per_parameter / ranks;
         let kv = micro_batch / expert * context * self.kv.bytes_per_token_per_gpu(self.layout)?;
         let attention = attention_flop(self.kv.layers, self.attention_width, context);
-        let flop = (FLOP_PER_PARAMETER_SERVED * self.weights.active() + attention) * tokens / (ranks * expert);
-        Ok(Stage { micro_batch, parameters_read, bytes: weights + kv, flop })
+        let dense = FLOP_PER_PARAMETER_SERVED * self.weights.active();
+        let shared = tokens / (ranks * expert);
+        Ok(Stage {
+            micro_batch,
+            weights_b: weights,
+            kv_b: kv,
+            weights_flop: dense * shared,
+            parameters_read,
+            bytes: weights + kv,
+            flop: (dense + attention) * shared,
+        })
     }
 
     /// Time of [`Self::stage`] at given ceilings.
@@ -134,7 +153,7 @@ impl Deployment {
         (stage.bytes / bandwidth).max(stage.flop / compute) + overhead
     }
 
-    fn micro_batches(&self, load: Load) -> f64 {
+    pub(super) fn micro_batches(&self, load: Load) -> f64 {
         f64::from(load.micro_batches.unwrap_or(self.layout.pipeline()))
     }
 }

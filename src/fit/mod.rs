@@ -1,13 +1,32 @@
-//! Records to ceilings: what the device achieves, as the roofline and the cost model use it.
+//! Records to ceilings and laws: what the device achieves, as the roofline and the cost model use it.
 //!
-//! This far: measured ceilings and ridge points. Curves and constants with their uncertainty come with
-//! the cost model.
+//! [`Ceilings`] are measured: the best of each kind. [`Calibration`] is fitted: the time of each operation as a
+//! function of its sizes, with every constant's uncertainty and the errors on cases held out.
 
+mod attention;
+mod bandwidth;
+mod calibration;
+mod collective;
+mod discrepancy;
+mod experts;
+mod fitted;
+mod held_out;
+mod known;
+mod law;
+mod matmul;
+mod solve;
 mod staircase;
+mod step;
 
 use std::cmp::Ordering;
 
+pub use calibration::{Allowed, CALIBRATION_VERSION, Calibration, Ceiling, FitError, Source};
+pub use discrepancy::Discrepancy;
+pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
+pub use held_out::{CONFIDENCE, Errors, HeldOut};
+pub use solve::DRAWS;
 pub use staircase::{HOLDS, Level, Staircase, Step, staircases};
+pub use step::PRODUCTS;
 
 use crate::record::{Precision, Quantity, Record, Run};
 use crate::summary::{Estimate, Summary};

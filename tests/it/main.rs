@@ -38,6 +38,10 @@ mod faults;
 mod figures;
 /// Records to ceilings, ridge points and the working-set check.
 mod fit;
+/// `rooflint fit`, and `rooflint cost` by what it wrote.
+mod fit_cli;
+/// Records to laws: what each operation takes, and how well that is known.
+mod fit_laws;
 /// Datasheets: consistency with their clocks, identification, prices.
 mod hardware;
 /// Whether a card is in order.

@@ -6,12 +6,14 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
+use super::law;
 use super::sheet::{Row, Sheet, fact, row};
 use super::words::{byte_rate, bytes, flop_rate, large, tokens, usd};
 use crate::claims::number;
 use crate::cli::{Exit, Failure, print, terminal_width, values};
 use crate::cost::answer::{Accelerator, Capacity, WeightFormat};
 use crate::cost::{CostError, Figure};
+use crate::fit::Calibration;
 use crate::hardware::{self, Gpu, Rate};
 use crate::llm::{self, Layout, Model, ModelError, Split};
 
@@ -21,7 +23,8 @@ pub struct About {
     /// Model: a name of the catalogue, a TOML file (FILE or FILE#ID), or a Hugging Face config.json
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// GPU: a name of the catalogue, or a TOML file with its datasheet (FILE or FILE#ID)
+    /// GPU: a name of the catalogue, a TOML file with its datasheet (FILE or FILE#ID), a calibration of 'rooflint fit'
+    /// (FILE.json), or a run that is fitted first (its folder or FILE.jsonl)
     #[arg(long, value_name = "GPU")]
     gpu: String,
     /// Format of the weights; its peak is the compute ceiling
@@ -115,25 +118,41 @@ pub struct Subject {
     pub capacity: Capacity,
     /// The ceilings that the answer rests on.
     pub accelerator: Accelerator,
+    /// Whether a calibration was named that this question does not use.
+    #[serde(skip)]
+    unused: bool,
 }
 
 impl About {
     /// Finds the model and the GPU, which computes at the peak of the weights' format.
     pub fn subject(&self, capacity: Capacity) -> Result<Subject, Failure> {
-        let gpu = gpu(&self.gpu)?;
-        self.found(gpu, self.weights.rate, capacity)
+        self.found(gpu(&self.gpu)?, self.weights.rate, capacity)
+    }
+
+    /// The same, decoding by the law of a calibration where one is named.
+    pub fn decoding(&self, capacity: Capacity, kv: WeightFormat) -> Result<Subject, Failure> {
+        let (gpu, calibration) = gpu(&self.gpu)?;
+        let mut subject = self.found((gpu, None), self.weights.rate, capacity)?;
+        if let Some(calibration) = calibration {
+            let step = law::step(&calibration, self.weights, kv)?;
+            subject.accelerator = subject.accelerator.fitted(step).map_err(Failure::usage)?;
+        }
+        Ok(subject)
     }
 
     /// The same where nothing is computed: weights may be kept in a format that the GPU has no peak for.
     pub fn kept(&self, capacity: Capacity) -> Result<Subject, Failure> {
-        let (gpu, rate) = (gpu(&self.gpu)?, self.weights.rate);
-        let stated = gpu.peaks.get_key_value(&rate).or_else(|| gpu.peaks.first_key_value()).map(|(rate, _)| *rate);
-        self.found(gpu, stated.unwrap_or(rate), capacity)
+        let (found, rate) = (gpu(&self.gpu)?, self.weights.rate);
+        let peaks = &found.0.peaks;
+        let stated = peaks.get_key_value(&rate).or_else(|| peaks.first_key_value()).map(|(rate, _)| *rate);
+        self.found(found, stated.unwrap_or(rate), capacity)
     }
 
-    fn found(&self, gpu: Gpu, rate: Rate, capacity: Capacity) -> Result<Subject, Failure> {
+    fn found(&self, gpu: (Gpu, Option<Calibration>), rate: Rate, capacity: Capacity) -> Result<Subject, Failure> {
+        let (gpu, calibration) = gpu;
         let accelerator = accelerator(&gpu, rate, capacity)?;
-        Ok(Subject { model: model(&self.model)?, gpu, weights: self.weights, capacity, accelerator })
+        let (model, weights, unused) = (model(&self.model)?, self.weights, calibration.is_some());
+        Ok(Subject { model, gpu, weights, capacity, accelerator, unused })
     }
 }
 
@@ -162,13 +181,20 @@ impl Subject {
 
     /// What one GPU computes at most.
     pub fn compute(&self) -> Row {
-        let how = format!("its datasheet's peak, dense {}", self.rate());
+        let how = match self.accelerator.law {
+            Some(_) => format!("fitted to measured products, {}", self.rate()),
+            None => format!("its datasheet's peak, dense {}", self.rate()),
+        };
         row("compute ceiling", self.accelerator.roofline.compute_flop_s, flop_rate, how)
     }
 
     /// What one GPU's memory moves at most.
     pub fn bandwidth(&self) -> Row {
-        row("bandwidth ceiling", self.accelerator.roofline.bandwidth_b_s, byte_rate, "its datasheet's peak, of memory")
+        let how = match self.accelerator.law {
+            Some(_) => "fitted to measured products",
+            None => "its datasheet's peak, of memory",
+        };
+        row("bandwidth ceiling", self.accelerator.roofline.bandwidth_b_s, byte_rate, how)
     }
 
     /// What one GPU's memory holds.
@@ -194,7 +220,9 @@ impl Subject {
     pub fn notes(&self) -> Vec<String> {
         let assumed = self.model.assumed.as_ref().map(|assumed| format!("assumed of the model: {assumed}."));
         let gpu = self.gpu.note.as_ref().map(|note| format!("of the {}: {note}.", self.gpu.name));
-        assumed.into_iter().chain(gpu).collect()
+        let unused =
+            "of the calibration only the GPU's name is used: its laws are of decoding, which 'cost serve' asks for.";
+        assumed.into_iter().chain(gpu).chain(self.unused.then(|| unused.to_owned())).collect()
     }
 }
 
@@ -214,14 +242,26 @@ fn model(text: &str) -> Result<Model, Failure> {
     }
 }
 
-fn gpu(text: &str) -> Result<Gpu, Failure> {
-    match toml_file(text) {
+/// The GPU of that name or file, with its calibration where the name is that of one.
+fn gpu(text: &str) -> Result<(Gpu, Option<Calibration>), Failure> {
+    if let Some(calibration) = law::calibration(text)? {
+        let id = calibration.gpu.as_deref().ok_or_else(|| {
+            let device = &calibration.device;
+            Failure::usage(format!(
+                "{text} is of the {device}, which has no datasheet: its memory and its rent are not known"
+            ))
+        })?;
+        let gpu = hardware::find(id).map_err(Failure::usage)?;
+        return Ok((gpu, Some(calibration)));
+    }
+    let gpu = match toml_file(text) {
         Some((file, id)) => {
             let gpus = hardware::parse_toml(&read(file)?, file).map_err(Failure::usage)?;
             chosen(gpus, |gpu| &gpu.id, file, id, "gpu")
         }
         None => hardware::find(text).map_err(|error| unfound(text, error, ".toml")),
-    }
+    }?;
+    Ok((gpu, None))
 }
 
 fn read(path: &str) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 
 mod common;
 mod demand;
+mod law;
 mod memory;
 mod serve;
 mod sheet;

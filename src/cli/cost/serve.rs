@@ -71,7 +71,7 @@ struct Inputs {
 const MAKES_ROOM: &str = "more GPUs (--tensor, --pipeline) or fewer bits (--weights, --kv) make room";
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let subject = arguments.about.subject(arguments.memory.capacity)?;
+    let subject = arguments.about.decoding(arguments.memory.capacity, arguments.cache.kv)?;
     let inputs = Inputs {
         layout: arguments.ranks.layout()?,
         kv: arguments.cache.kv,
@@ -123,9 +123,11 @@ impl Inputs {
     }
 
     fn sentence(&self, answer: &ServeAnswer) -> String {
+        // A datasheet's ceilings bound; a fitted law foretells.
+        let (least, most) = if self.subject.accelerator.law.is_some() { ("", "") } else { ("at least ", "at most ") };
         format!(
-            "Serving {} in {} on {} costs at least {} per 1000 tokens ({} per million) at batch {} of {} each, bound \
-             by {}; one user sees at most {}.",
+            "Serving {} in {} on {} costs {least}{} per 1000 tokens ({} per million) at batch {} of {} each, bound \
+             by {}; one user sees {most}{}.",
             self.subject.model.name,
             self.subject.weights.name,
             gpus_words(self.layout.gpus(), &self.subject),
@@ -176,6 +178,10 @@ impl Inputs {
     fn speed(&self, answer: &ServeAnswer) -> Group {
         let served = &answer.served;
         let batch = if self.batch.is_some() { "--batch" } else { "as many as fit" };
+        let how = match self.subject.accelerator.law {
+            Some(_) => "per step + per layer + weights read and worked on + KV cache read, each fitted; + overhead",
+            None => "max(bytes / bandwidth, FLOP / compute) + overhead",
+        };
         let read = match (self.subject.model.experts, self.routing) {
             (None, _) => "all of them",
             (Some(_), Routing::Uniform) => {
@@ -189,7 +195,7 @@ impl Inputs {
                 row("batch", answer.batch, large, batch),
                 row("micro-batch", served.micro_batch, large, "batch / stages"),
                 row("parameters read", served.parameters_read, large, read),
-                row("time of a stage", served.stage_time_s, time, "max(bytes / bandwidth, FLOP / compute) + overhead"),
+                row("time of a stage", served.stage_time_s, time, how),
                 row("time between tokens", served.token_latency_s, time, "stages x time of a stage"),
                 row("one user", served.user_tok_s, token_rate, "1 / time between tokens"),
                 row("all users", served.throughput_tok_s, token_rate, "batch / time between tokens"),
@@ -200,8 +206,13 @@ impl Inputs {
     }
 
     fn notes(&self) -> Vec<String> {
+        let ceilings = match &self.subject.accelerator.law {
+            Some(law) => format!("{}. Spans hold 90 % of what the measurements leave open.", law.source),
+            None => "the ceilings are a datasheet's, upper bounds that no program reaches: real costs are higher."
+                .to_owned(),
+        };
         let mut notes = vec![
-            "the ceilings are a datasheet's, upper bounds that no program reaches: real costs are higher.".to_owned(),
+            ceilings,
             "this is decoding alone; reading the prompts (prefill) and idle hours come on top.".to_owned(),
         ];
         notes.extend(context_note(self.context, &self.subject.model));

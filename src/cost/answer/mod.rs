@@ -13,8 +13,10 @@ pub use train::{TrainAnswer, TrainQuestion, train};
 
 use serde::Serialize;
 
+use super::fitted::{StepConstants, StepLaw};
 use super::{CostError, Figure, Roofline};
 use crate::hardware::{Gpu, Rate};
+use crate::stats::Sorted;
 
 /// A GPU as the questions see it: what bounds it, and where that is from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,6 +29,9 @@ pub struct Accelerator {
     pub roofline: Roofline,
     /// Bytes of its memory that can be used.
     pub capacity_b: Figure,
+    /// A law fitted to measurements of it, which then decides how fast it decodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub law: Option<StepLaw>,
 }
 
 /// Which of a datasheet's two capacities to use.
@@ -57,7 +62,26 @@ impl Accelerator {
             source: format!("datasheet, dense {} ({})", rate.name(), gpu.source),
             roofline: Roofline { bandwidth_b_s: bandwidth, compute_flop_s: compute.into() },
             capacity_b: reported.unwrap_or(gpu.capacity_sold()).into(),
+            law: None,
         })
+    }
+
+    /// The same GPU by a law fitted to measurements of it. Ceilings become those of the law.
+    ///
+    /// # Errors
+    /// [`CostError::Invalid`] for constants that are no numbers.
+    pub fn fitted(self, law: StepLaw) -> Result<Self, CostError> {
+        let span = |of: fn(&StepConstants) -> f64| {
+            let sorted = Sorted::new(law.draws.iter().map(of));
+            let best = of(&law.best);
+            let end = |q: f64| sorted.as_ref().map_or(best, |sorted| sorted.quantile(q));
+            Figure::between(best, end(0.05).min(best), end(0.95).max(best))
+        };
+        let roofline = Roofline {
+            bandwidth_b_s: span(|constants| constants.bandwidth_b_s)?,
+            compute_flop_s: span(|constants| constants.throughput_flop_s)?,
+        };
+        Ok(Self { source: law.source.clone(), roofline, law: Some(law), ..self })
     }
 }
 

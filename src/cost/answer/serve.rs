@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Accelerator;
+use crate::cost::fitted::decode_fitted;
 use crate::cost::memory::{Room, fits, room_beside};
 use crate::cost::moe::Routing;
 use crate::cost::serving::{self, Deployment, Load, Served};
@@ -116,8 +117,12 @@ pub fn serve(question: &ServeQuestion) -> Result<ServeAnswer, CostError> {
         let needed = Figure::exact(room.weights_b.value() + cached)?;
         fits("the batch's KV cache with the weights", needed, question.accelerator.capacity_b)?;
     }
+    let decode = |batch: Figure| match &question.accelerator.law {
+        Some(law) => decode_fitted(&deployment, Load::new(batch, context), law, question.model.hidden),
+        None => serving::decode(&deployment, Load::new(batch, context)),
+    };
     let at = |batch: Figure| -> Result<CurvePoint, CostError> {
-        let served = serving::decode(&deployment, Load::new(batch, context))?;
+        let served = decode(batch)?;
         let price = question.price_usd_h;
         Ok(CurvePoint {
             batch,
@@ -136,7 +141,7 @@ pub fn serve(question: &ServeQuestion) -> Result<ServeAnswer, CostError> {
         room,
         batch,
         batch_full,
-        served: serving::decode(&deployment, Load::new(batch, context))?,
+        served: decode(batch)?,
         usd_per_1000_tokens: at(batch)?.usd_per_1000_tokens,
         curve,
     })

@@ -1,0 +1,105 @@
+//! Mixtures of experts: a batch reads the distinct experts its tokens choose, fewer the more unevenly they choose.
+
+use std::array;
+use std::collections::BTreeMap;
+
+use super::Measured;
+use super::fitted::Prepared;
+use super::known::{Known, exponent};
+use super::law::{Join, Law, Parameter, Reached, Role, Row, SKEW_STEP, SKEWS};
+use crate::record::Precision;
+
+/// Its id.
+pub const ID: &str = "moe";
+
+/// Most tokens of a batch that decodes: beyond, every expert is read and arithmetic decides.
+const TOKENS_MOST: u64 = 512;
+
+/// Layers of experts, by precision and routing.
+pub fn prepare(known: &Known, items: &[Measured]) -> Vec<Prepared> {
+    let mut kinds: BTreeMap<(Precision, String), Vec<Row>> = BTreeMap::new();
+    let mut reached = Cache::default();
+    for item in items.iter().filter(|item| item.record.case.benchmark == ID) {
+        let Some(precision) = item.summary.precision else { continue };
+        let routing = item.record.case.word("routing").unwrap_or("balanced").to_owned();
+        let row = row(item, precision, &routing, &mut reached);
+        kinds.entry((precision, routing)).or_default().extend(row);
+    }
+    kinds.into_iter().map(|((precision, routing), rows)| prepared(known, precision, &routing, rows)).collect()
+}
+
+/// Distinct experts of layers seen before: many cases share one.
+type Cache = BTreeMap<[u64; 3], [f64; SKEWS]>;
+
+/// A layer on one GPU, as a row.
+fn row(item: &Measured, precision: Precision, routing: &str, cache: &mut Cache) -> Option<Row> {
+    let case = &item.record.case;
+    let names = ["tokens", "hidden", "intermediate", "top_k", "experts"];
+    let [tokens, hidden, intermediate, top_k, experts] = names.map(|axis| case.count(axis).unwrap_or(0));
+    let alone = ["tensor", "expert_parallel"].iter().all(|axis| case.count(axis).is_none_or(|ranks| ranks == 1));
+    if !alone || tokens == 0 || tokens > TOKENS_MOST || top_k == 0 || top_k > experts || hidden * intermediate == 0 {
+        return None;
+    }
+    let width = precision.size() as f64;
+    let [t, h, i, k] = [tokens, hidden, intermediate, top_k].map(|count| count as f64);
+    let experts_read = match routing {
+        "balanced" => [(t * k).min(experts as f64); SKEWS],
+        _ => *cache.entry([experts, top_k, tokens]).or_insert_with(|| distinct(experts, top_k, t)),
+    };
+    Some(Row {
+        time_s: item.summary.time.value,
+        cluster: format!("hidden={hidden} intermediate={intermediate} top_k={top_k} experts={experts}"),
+        amounts: [1.0, 0.0, 0.0, 0.0],
+        // Tokens in and out once, and each routed copy's way through the expert.
+        bytes: width * (2.0 * t * h + 2.0 * t * k * (h + 2.0 * i)),
+        flop: item.record.work.operations().0 as f64,
+        reached: Some(Reached { each_b: 3.0 * h * i * width, experts: experts_read }),
+        at: [t.log2(), (h * i).log2(), (experts as f64).log2()],
+        decodes: true,
+    })
+}
+
+/// Distinct experts that `tokens` reach at each skew `s`, where the chance of the i-th expert falls as `i^-s`:
+/// `sum of 1 - (1 - q)^T`, with `q = top_k` times that chance. At no skew it is `E (1 - (1 - k/E)^T)`.
+fn distinct(experts: u64, top_k: u64, tokens: f64) -> [f64; SKEWS] {
+    array::from_fn(|step| {
+        let skew = SKEW_STEP * step as f64;
+        let chance = |expert: u64| (expert as f64).powf(-skew);
+        let all: f64 = (1..=experts).map(chance).sum();
+        let meets = |expert| (top_k as f64 * chance(expert) / all).min(1.0);
+        (1..=experts).map(|expert| 1.0 - (1.0 - meets(expert)).powf(tokens)).sum()
+    })
+}
+
+fn prepared(known: &Known, precision: Precision, routing: &str, rows: Vec<Row>) -> Prepared {
+    let read = |row: &Row| row.bytes + row.reached.map_or(0.0, |reached| reached.each_b * reached.experts[SKEWS / 2]);
+    let mut parameters = vec![
+        known.fixed("fixed", 0, 4.0),
+        known.bandwidth(Role::Bandwidth, 0.05, &rows, read),
+        known.throughput(precision, 0.6, 0.4, &rows),
+        exponent(),
+    ];
+    if routing != "balanced" {
+        // How uneven the routing is and how fast the experts are read show alike in most cases: the bandwidth's
+        // narrow prior tells them apart.
+        parameters.push(Parameter { name: "skew", unit: "", role: Role::Skew, prior: 0.6, sigma: 0.5, limit: None });
+    }
+    let subject = format!("{precision}, {routing}");
+    let measure =
+        format!("moe in {precision} with {routing} routing, at three or more layers, over batches of 1 to 512");
+    Prepared { operation: ID, subject, law: Law { parameters, join: Join::Smooth }, rows, smooth: true, measure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_experts_are_the_formula_without_skew_and_fewer_with_it() {
+        let reached = distinct(16, 2, 8.0);
+        let uniform = 16.0 * (1.0 - (1.0 - 2.0_f64 / 16.0).powi(8));
+        assert!((reached[0] - uniform).abs() < 1e-9, "{reached:?}");
+        assert!(reached.windows(2).all(|pair| pair[1] < pair[0]), "{reached:?}");
+        assert!((distinct(16, 2, 1.0)[0] - 2.0).abs() < 1e-9, "one token reaches its own experts");
+    }
+}

@@ -1,0 +1,128 @@
+//! `rooflint fit` and `rooflint cost --gpu CALIBRATION` as a user meets them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rooflint::record::{DeviceKind, Line, Run};
+use serde_json::Value;
+
+use super::fit_laws::{ROWS, SIDES, WORLD, attention, h100, products};
+
+/// Writes a run as its file.
+fn write(run: &Run, path: &Path) {
+    let header = std::iter::once(Line::Header(Box::new(run.header.clone())));
+    let records = run.records.iter().map(|record| Line::Record(Box::new(record.clone())));
+    let lines = header.chain(records).map(|line| serde_json::to_string(&line).unwrap() + "\n");
+    fs::write(path, lines.collect::<String>()).unwrap();
+}
+
+/// Products and attention on an H100 that reaches what [`WORLD`] says.
+fn run() -> Run {
+    let mut records = products(WORLD, &SIDES[..4], &ROWS, 43);
+    records.extend(attention(11e-6, 2.6e12, &[256, 1024, 4096, 16384], 0.03));
+    h100(records)
+}
+
+fn call(folder: &Path, arguments: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rooflint"));
+    command.current_dir(folder).env("NO_COLOR", "1").args(arguments.split_whitespace());
+    let output = command.output().expect("runs");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn fit_prints_constants_and_errors_and_writes_what_cost_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&run(), &folder.path().join("run.jsonl"));
+    let (code, told, complaint) = call(folder.path(), "fit run.jsonl --out h100.json --evaluate");
+    assert_eq!(code, 0, "{complaint}");
+    for word in ["matmul bf16", "90 % interval", "throughput", "5 groups", "decode_attention bf16", "decode_step"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    let before = fs::read(folder.path().join("h100.json")).unwrap();
+    let (code, _, complaint) = call(folder.path(), "fit run.jsonl --out h100.json");
+    assert_eq!(code, 2);
+    assert!(complaint.contains("h100.json"), "{complaint}");
+    assert_eq!(fs::read(folder.path().join("h100.json")).unwrap(), before, "nothing is overwritten");
+
+    let serve = |gpu: &str| -> Value {
+        let asked =
+            format!("cost serve --model llama-3.1-8b --gpu {gpu} --batch 8 --context 2048 --price 2 --format json");
+        let (code, told, complaint) = call(folder.path(), &asked);
+        assert_eq!(code, 0, "{gpu}: {complaint}");
+        serde_json::from_str(&told).unwrap()
+    };
+    let (sheet, file, fly) = (serve("h100_sxm"), serve("h100.json"), serve("run.jsonl"));
+    assert_eq!(file["answer"], fly["answer"], "a run is fitted as its calibration was");
+    let speed = |answer: &Value, end: &str| answer["answer"]["served"]["user_tok_s"][end].as_f64().unwrap();
+    assert!(speed(&file, "low") < speed(&file, "value") && speed(&file, "value") < speed(&file, "high"));
+    assert!(speed(&file, "value") < 0.9 * speed(&sheet, "value"), "no program reaches a datasheet");
+    // By hand: 32 layers of 4 products and an attention, all weights read, 2 GiB of cache.
+    let by_hand = 32.0 * (4.0 * 4e-6 + 11e-6) + 16.06e9 / 2.8e12 + 2.147e9 / 2.6e12;
+    assert!((speed(&file, "value") * by_hand - 1.0).abs() < 0.05, "{} for {}", speed(&file, "value"), 1.0 / by_hand);
+    assert!(file["answer"]["curve"].as_array().unwrap().iter().all(|point| {
+        let cost = &point["usd_per_1000_tokens"];
+        cost["low"].as_f64() < cost["value"].as_f64() && cost["value"].as_f64() < cost["high"].as_f64()
+    }));
+    assert!(
+        file["sentence"].as_str().unwrap().contains("one user sees ")
+            && !file["sentence"].as_str().unwrap().contains("at most")
+    );
+}
+
+#[test]
+fn questions_of_peaks_keep_to_the_datasheet() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&run(), &folder.path().join("run.jsonl"));
+    assert_eq!(call(folder.path(), "fit run.jsonl --out h100.json").0, 0);
+    let train = |gpu: &str| {
+        let asked =
+            format!("cost train --model llama-3.1-8b --gpu {gpu} --tokens 1T --gpus 64 --price 2 --format json");
+        let (code, told, complaint) = call(folder.path(), &asked);
+        assert_eq!(code, 0, "{complaint}");
+        serde_json::from_str::<Value>(&told).unwrap()["answer"].clone()
+    };
+    assert_eq!(train("h100_sxm"), train("h100.json"));
+}
+
+#[test]
+fn what_cannot_be_fitted_is_refused_and_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    write(&run(), &path("good.jsonl"));
+    write(&h100(Vec::new()), &path("empty.jsonl"));
+    let mut emulated = run();
+    emulated.header.devices[0].kind = DeviceKind::Emulated;
+    write(&emulated, &path("emulated.jsonl"));
+    let mut other = run();
+    other.header.devices[0].name = "NVIDIA H200".to_owned();
+    write(&other, &path("other.jsonl"));
+    let mut poor = run();
+    poor.records.truncate(8);
+    write(&poor, &path("poor.jsonl"));
+    fs::write(path("broken.json"), "{}").unwrap();
+    fs::write(path("newer.json"), r#"{"calibration": 99}"#).unwrap();
+    for (arguments, said) in [
+        ("fit absent.jsonl --out c.json", "cannot read"),
+        ("fit broken.json --out c.json", "not a run file"),
+        ("fit empty.jsonl --out c.json", "no measured case"),
+        ("fit emulated.jsonl --out c.json", "--allow-emulated"),
+        ("fit good.jsonl other.jsonl --out c.json", "--together"),
+        ("fit poor.jsonl --out c.json", "three or more sizes"),
+        ("fit --out c.json", "RUN"),
+        ("cost serve --model llama-3.1-8b --gpu broken.json", "no calibration"),
+        ("cost serve --model llama-3.1-8b --gpu newer.json", "newer than"),
+        ("cost serve --model llama-3.1-8b --gpu absent.json", "cannot read"),
+        ("cost serve --model llama-3.1-8b --gpu good.jsonl --weights fp8", "has no matmul in fp8_e4m3"),
+    ] {
+        let (code, _, complaint) = call(folder.path(), arguments);
+        assert_eq!(code, 2, "{arguments}: {complaint}");
+        assert!(complaint.contains(said), "{arguments}: {complaint}");
+        assert!(!path("c.json").exists(), "{arguments} wrote something");
+    }
+    let (code, told, _) = call(folder.path(), "fit emulated.jsonl --out c.json --allow-emulated");
+    assert_eq!(code, 0);
+    assert!(told.contains("NOT HARDWARE"), "{told}");
+}
