@@ -15,7 +15,7 @@ MATMUL(matmul_f64_rows_8, 256, 1, double, (rows<Same<double>, 8>))
     MATMUL(name##_cores_64x64, 256, 2, float, (tiles<Widened<Format>, 64, 64, 4, 4>))            \
     MATMUL(name##_rows_1, 256, 2, float, (rows<Widened<Format>, 1>))                             \
     MATMUL(name##_rows_4, 256, 2, float, (rows<Widened<Format>, 4>))                             \
-    WARPS_OF(name##_warps, Format, Narrow<Format>, false, 128)
+    WARPS_OF(name##_warps, Format, Narrow<Format>, false)
 
 NARROW(matmul_f16, F16)
 NARROW(matmul_bf16, Bf16)

@@ -21,8 +21,8 @@ struct WideE4m3 : E4m3Bits {
     WGMMA_SIZES("k32.f32.e4m3.e4m3", ", 1, 1", float, "+f")
 };
 
-// Tiles of 64 GROUPS x BN, each warpgroup with 64 rows of it, and 128 bytes of k. Rows of a, b and c are whole chunks of
-// 16 bytes.
+// Tiles of 64 GROUPS x BN, each warpgroup with 64 rows of it, and 128 bytes of k. Rows of a, b and c are whole chunks
+// of 16 bytes.
 template <class Format, u32 GROUPS, u32 BN, u32 STAGES>
 struct Groups {
     static constexpr u32 THREADS = GROUPS * WARPGROUP, BM = 64 * GROUPS, BYTES = Format::BYTES, ELEMENTS = 16 / BYTES;

@@ -21,16 +21,19 @@ struct Warps {
             if (BM * CHUNKS_A % THREADS == 0 || item < BM * CHUNKS_A) {
                 const u32 row = at.row + down, k = step * BK + chunk * ELEMENTS;
                 const bool there = row < p.m && k < p.k;
-                copy_async(stage + swizzled<CHUNKS_A>(down, chunk), a + (there ? ((u64)row * p.k + k) * BYTES : 0), there);
+                const u32 to = stage + swizzled<CHUNKS_A>(down, chunk);
+                copy_async(to, a + (there ? ((u64)row * p.k + k) * BYTES : 0), there);
             }
         }
 #pragma unroll
         for (u32 first = 0; first < ROWS_B * CHUNKS_B; first += THREADS) {
             const u32 item = first + threadIdx.x, down = item / CHUNKS_B, along = item % CHUNKS_B * ELEMENTS;
-            const u32 k = step * BK + (B_BY_COLUMNS ? along : down), column = at.column + (B_BY_COLUMNS ? down : along);
+            const u32 k = step * BK + (B_BY_COLUMNS ? along : down);
+            const u32 column = at.column + (B_BY_COLUMNS ? down : along);
             const bool there = k < p.k && column < p.n;
-            const u64 from = B_BY_COLUMNS ? (u64)column * p.k + k : (u64)k * p.n + column;
-            copy_async(stage + SIZE_A + swizzled<CHUNKS_B>(down, item % CHUNKS_B), b + (there ? from * BYTES : 0), there);
+            const u64 place = B_BY_COLUMNS ? (u64)column * p.k + k : (u64)k * p.n + column;
+            const u32 to = stage + SIZE_A + swizzled<CHUNKS_B>(down, item % CHUNKS_B);
+            copy_async(to, b + (there ? place * BYTES : 0), there);
         }
     }
 
@@ -95,7 +98,8 @@ struct Warps {
         for (u32 i = 0; i < WM / 16; i++) {
 #pragma unroll
             for (u32 j = 0; j < WN / 8; j++) {
-                const u32 down = at.row + row + 16 * i + lane() / 4, along = at.column + column + 8 * j + lane() % 4 * 2;
+                const u32 down = at.row + row + 16 * i + lane() / 4;
+                const u32 along = at.column + column + 8 * j + lane() % 4 * 2;
                 put_pair<Out>(c, parts, p, at, down, along, sums[i][j][0], sums[i][j][1]);
                 put_pair<Out>(c, parts, p, at, down + 8, along, sums[i][j][2], sums[i][j][3]);
             }
@@ -106,8 +110,11 @@ struct Warps {
 
 // Tiles for large products, for few rows, and for up to 16 of them, of formats of 16 and of 8 bits; bytes of a stage are
 // in src/device/cuda/products.rs too.
-#define WARPS_OF(name, Format, Out, B_BY_COLUMNS, LINE)                                                            \
-    MATMUL(name##_128x256, 256, 1, float, (Warps<Format, Out, B_BY_COLUMNS, 128, 256, LINE / 2 / Format::BYTES, 3, 64, 64>::run)) \
-    MATMUL(name##_128x128, 128, 2, float, (Warps<Format, Out, B_BY_COLUMNS, 128, 128, LINE / 2 / Format::BYTES, 4, 64, 64>::run)) \
-    MATMUL(name##_64x64, 128, 3, float, (Warps<Format, Out, B_BY_COLUMNS, 64, 64, LINE / Format::BYTES, 4, 32, 32>::run)) \
-    MATMUL(name##_16x64, 128, 3, float, (Warps<Format, Out, B_BY_COLUMNS, 16, 64, LINE / Format::BYTES, 6, 16, 16>::run))
+#define WARPS_TILE(name, Format, Out, BY_COLUMNS, THREADS, BLOCKS, BM, BN, BYTES_K, STAGES, WM, WN)                  \
+    MATMUL(name##_##BM##x##BN, THREADS, BLOCKS, float,                                                               \
+           (Warps<Format, Out, BY_COLUMNS, BM, BN, BYTES_K / Format::BYTES, STAGES, WM, WN>::run))
+#define WARPS_OF(name, Format, Out, BY_COLUMNS)                                                                      \
+    WARPS_TILE(name, Format, Out, BY_COLUMNS, 256, 1, 128, 256, 64, 3, 64, 64)                                       \
+    WARPS_TILE(name, Format, Out, BY_COLUMNS, 128, 2, 128, 128, 64, 4, 64, 64)                                       \
+    WARPS_TILE(name, Format, Out, BY_COLUMNS, 128, 3, 64, 64, 128, 4, 32, 32)                                        \
+    WARPS_TILE(name, Format, Out, BY_COLUMNS, 128, 3, 16, 64, 128, 6, 16, 16)

@@ -77,7 +77,11 @@ fn ldmatrix_gives_the_elements_of_the_table() {
             let found = words(32, &body).expect("a run");
             for (lane, word) in found.into_iter().enumerate() {
                 let pair = [word & 0xffff, word >> 16].map(|element| element as usize);
-                assert_eq!(pair[..], expected[8 * lane + 2 * register..][..2], "{name}: register {register}, lane {lane}");
+                assert_eq!(
+                    pair[..],
+                    expected[8 * lane + 2 * register..][..2],
+                    "{name}: register {register}, lane {lane}"
+                );
             }
         }
     }
