@@ -188,8 +188,8 @@ fn sides(profile: Profile, kind: DeviceKind) -> (&'static [u64], &'static [u64])
         Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
         Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
         // An emulator's answers are the same at any size.
-        Profile::Quick if kind == DeviceKind::Emulated => (&[256], &[1, 8, 64]),
-        _ if kind == DeviceKind::Emulated => (&[256, 384], &[1, 2, 4, 8, 16, 32, 64, 128]),
+        Profile::Quick if kind == DeviceKind::Emulated => (&[128], &[1, 8, 64]),
+        _ if kind == DeviceKind::Emulated => (&[128, 256], &[1, 2, 4, 8, 16, 32, 64, 128]),
         Profile::Quick => (&[2048], &[1, 8, 64]),
         Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
         Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
@@ -199,8 +199,8 @@ fn sides(profile: Profile, kind: DeviceKind) -> (&'static [u64], &'static [u64])
 /// A profile's sides of square matrices in the formats of matrix units, which need more to be kept busy.
 fn large_sides(profile: Profile, kind: DeviceKind) -> &'static [u64] {
     match profile {
-        Profile::Quick if kind == DeviceKind::Emulated => &[256],
-        _ if kind == DeviceKind::Emulated => &[256, 384],
+        Profile::Quick if kind == DeviceKind::Emulated => &[128],
+        _ if kind == DeviceKind::Emulated => &[128, 256],
         Profile::Quick => &[4096],
         Profile::Standard => &[4096, 8192],
         Profile::Full => &[2048, 4096, 8192, 16_384],
@@ -210,7 +210,7 @@ fn large_sides(profile: Profile, kind: DeviceKind) -> &'static [u64] {
 /// Side of the layer that batches are multiplied with.
 const LAYER: u64 = 4096;
 /// The same on an emulated device.
-const EMULATED_LAYER: u64 = 512;
+const EMULATED_LAYER: u64 = 256;
 
 /// Shapes of a precision: square, and batches on a layer.
 fn of(precision: Option<Precision>, squares: &[u64], batches: &[u64], layer: u64) -> Vec<MatmulShape> {
