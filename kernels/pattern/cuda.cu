@@ -14,6 +14,8 @@ enum Kind : u32 {
     UNIFORM_BF16 = 8,
     INTEGERS_F16 = 9,
     INTEGERS_BF16 = 10,
+    UNIFORM_E4M3 = 11,
+    INTEGERS_E4M3 = 12,
 };
 
 __device__ __forceinline__ u32 mix(u32 x) {
@@ -52,6 +54,19 @@ __device__ __forceinline__ u32 f16_bits(float value) {
 
 __device__ __forceinline__ u32 bf16_bits(float value) { return __float_as_uint(value) >> 16; }
 
+// Sixteenths, or whole numbers, that E4M3 has.
+__device__ __forceinline__ u32 e4m3_bits(float value) {
+    const u32 bits = __float_as_uint(value);
+    return value == 0.0f ? 0 : bits >> 31 << 7 | ((bits & 0x7fffffff) >> 20) - (120 << 3);
+}
+
+// An 8-bit number from one byte of its word's hash.
+template <u32 KIND>
+__device__ __forceinline__ u32 byte_of(u32 byte) {
+    return KIND == UNIFORM_E4M3 ? e4m3_bits((float)((int)(byte >> 3) - 16) * (1.0f / 16))
+                                : e4m3_bits((float)((int)(byte % 9) - 4));
+}
+
 // A 16-bit number from one half of its word's hash.
 template <u32 KIND>
 __device__ __forceinline__ u32 narrow(u32 half) {
@@ -79,6 +94,12 @@ __device__ __forceinline__ u32 word_of(u64 index, u32 value, u64 seed) {
         case INTEGERS_BF16: {
             const u32 both = hash(seed, index);
             return narrow<KIND>(both & 0xffff) | narrow<KIND>(both >> 16) << 16;
+        }
+        case UNIFORM_E4M3:
+        case INTEGERS_E4M3: {
+            const u32 all = hash(seed, index);
+            return byte_of<KIND>(all & 0xff) | byte_of<KIND>(all >> 8 & 0xff) << 8 |
+                   byte_of<KIND>(all >> 16 & 0xff) << 16 | byte_of<KIND>(all >> 24) << 24;
         }
         default: return value;
     }
@@ -109,5 +130,7 @@ ENTRY(pattern)(uint4* __restrict__ out, u64 words, u32 kind, u32 value, u64 seed
         case UNIFORM_BF16: fill<UNIFORM_BF16>(out, words, value, seed); break;
         case INTEGERS_F16: fill<INTEGERS_F16>(out, words, value, seed); break;
         case INTEGERS_BF16: fill<INTEGERS_BF16>(out, words, value, seed); break;
+        case UNIFORM_E4M3: fill<UNIFORM_E4M3>(out, words, value, seed); break;
+        case INTEGERS_E4M3: fill<INTEGERS_E4M3>(out, words, value, seed); break;
     }
 }

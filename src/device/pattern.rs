@@ -7,7 +7,8 @@
 //! statistics.
 //!
 //! Two 16-bit numbers share a word, the one with the even index in its low half, and the word's hash: each is made
-//! of the half of the hash that it stands in. A buffer of an odd number of them ends in a whole word.
+//! of the half of the hash that it stands in. A buffer of an odd number of them ends in a whole word. Likewise four 8-bit
+//! numbers share a word, each made of its byte of the hash.
 
 use half::f16;
 
@@ -27,16 +28,16 @@ pub enum Pattern {
         seed: u64,
     },
     /// Numbers evenly spread over [-1, 1), every bit of the significand in use: multiples of 2^-52 (`F64`),
-    /// 2^-23 (`F32`), 2^-10 (`F16`) or 2^-7 (`Bf16`). Made by [`Pattern::uniform`].
+    /// 2^-23 (`F32`), 2^-10 (`F16`), 2^-7 (`Bf16`) or 2^-4 (`Fp8E4m3`). Made by [`Pattern::uniform`].
     Uniform {
-        /// Format of the elements: `F64`, `F32`, `F16` or `Bf16`.
+        /// Format of the elements: `F64`, `F32`, `F16`, `Bf16` or `Fp8E4m3`.
         precision: Precision,
         /// Distinguishes one buffer's data from another's.
         seed: u64,
     },
     /// Whole numbers from -4 to 4. Made by [`Pattern::integers`].
     Integers {
-        /// Format of the elements: `F64`, `F32`, `F16`, `Bf16` or `I32`.
+        /// Format of the elements: `F64`, `F32`, `F16`, `Bf16`, `Fp8E4m3` or `I32`.
         precision: Precision,
         /// Distinguishes one buffer's data from another's.
         seed: u64,
@@ -49,7 +50,7 @@ impl Pattern {
     /// Numbers over [-1, 1) in a floating-point format; `None` for one that has no filling yet.
     pub const fn uniform(precision: Precision, seed: u64) -> Option<Self> {
         match precision {
-            Precision::F64 | Precision::F32 | Precision::F16 | Precision::Bf16 => {
+            Precision::F64 | Precision::F32 | Precision::F16 | Precision::Bf16 | Precision::Fp8E4m3 => {
                 Some(Self::Uniform { precision, seed })
             }
             _ => None,
@@ -59,9 +60,12 @@ impl Pattern {
     /// Whole numbers from -4 to 4; `None` for a format that has no filling yet.
     pub const fn integers(precision: Precision, seed: u64) -> Option<Self> {
         match precision {
-            Precision::F64 | Precision::F32 | Precision::F16 | Precision::Bf16 | Precision::I32 => {
-                Some(Self::Integers { precision, seed })
-            }
+            Precision::F64
+            | Precision::F32
+            | Precision::F16
+            | Precision::Bf16
+            | Precision::Fp8E4m3
+            | Precision::I32 => Some(Self::Integers { precision, seed }),
             _ => None,
         }
     }
@@ -76,6 +80,9 @@ impl Pattern {
             Self::Uniform { precision: Precision::F64, seed } => half_of(uniform_f64(seed, index / 2), index),
             Self::Uniform { precision: Precision::F16, seed } => uniform_f16s(hash(seed, index)),
             Self::Uniform { precision: Precision::Bf16, seed } => uniform_bf16s(hash(seed, index)),
+            Self::Uniform { precision: Precision::Fp8E4m3, seed } => {
+                quad(hash(seed, index), |byte| e4m3_bits((byte >> 3).cast_signed() - (1 << 4), 1.0 / 16.0))
+            }
             Self::Uniform { seed, .. } => uniform_f32(seed, index).to_bits(),
             Self::Integers { precision: Precision::F64, seed } => {
                 half_of(f64::from(small_integer(seed, index / 2)), index)
@@ -86,6 +93,9 @@ impl Pattern {
             }
             Self::Integers { precision: Precision::Bf16, seed } => {
                 pair(hash(seed, index), |half| bf16_bits((half % 9).cast_signed() - 4, 1.0))
+            }
+            Self::Integers { precision: Precision::Fp8E4m3, seed } => {
+                quad(hash(seed, index), |byte| e4m3_bits((byte % 9).cast_signed() - 4, 1.0))
             }
             Self::Integers { seed, .. } => (small_integer(seed, index) as f32).to_bits(),
         }
@@ -132,8 +142,8 @@ impl Pattern {
         f64::from_bits(high << 32 | low)
     }
 
-    /// The `index`-th element as binary64, of a buffer that holds numbers of a format: `F64`, `F32`, `F16` or
-    /// `Bf16`. Exact; NaN for other formats, whose elements are no such numbers.
+    /// The `index`-th element as binary64, of a buffer that holds numbers of a format: `F64`, `F32`, `F16`, `Bf16` or
+    /// `Fp8E4m3`. Exact; NaN for other formats, whose elements are no such numbers.
     #[inline(always)]
     pub fn number_at(self, precision: Precision, index: u64) -> f64 {
         let half = || (self.word(index / 2) >> (16 * (index & 1))) as u16;
@@ -142,6 +152,7 @@ impl Pattern {
             Precision::F32 => f64::from(self.f32_at(index)),
             Precision::F16 => f16::from_bits(half()).to_f64(),
             Precision::Bf16 => f64::from(f32::from_bits(u32::from(half()) << 16)),
+            Precision::Fp8E4m3 => e4m3_number((self.word(index / 4) >> (8 * (index & 3))) as u8),
             _ => f64::NAN,
         }
     }
@@ -187,6 +198,33 @@ fn uniform_f64(seed: u64, index: u64) -> f64 {
 #[inline(always)]
 fn pair(hash: u32, bits_of: impl Fn(u32) -> u32) -> u32 {
     bits_of(hash & 0xffff) | bits_of(hash >> 16) << 16
+}
+
+/// A word of four 8-bit numbers, each made of the same byte of a hash.
+#[inline(always)]
+fn quad(hash: u32, bits_of: impl Fn(u32) -> u32) -> u32 {
+    (0..4).fold(0, |word, byte| word | bits_of(hash >> (8 * byte) & 0xff) << (8 * byte))
+}
+
+/// The bits of `integer * unit` in E4M3, where that is a normal number of it or zero: those of binary32 with 20 zeros
+/// cut off the significand and 120 taken off the exponent.
+#[inline(always)]
+fn e4m3_bits(integer: i32, unit: f32) -> u32 {
+    let bits = (integer as f32 * unit).to_bits();
+    let magnitude = ((bits & 0x7fff_ffff) >> 20).wrapping_sub(120 << 3);
+    if integer == 0 { 0 } else { bits >> 31 << 7 | magnitude }
+}
+
+/// What the bits of an E4M3 number are worth (OCP 8-bit Floating Point Specification, 2023, table 1): no infinities, and
+/// one NaN for each sign.
+fn e4m3_number(bits: u8) -> f64 {
+    let (exponent, significand) = (i32::from(bits >> 3 & 15), f64::from(bits & 7));
+    let magnitude = match (exponent, bits & 7) {
+        (15, 7) => f64::NAN,
+        (0, _) => significand * 2.0_f64.powi(-9),
+        _ => (8.0 + significand) * 2.0_f64.powi(exponent - 10),
+    };
+    if bits >> 7 == 0 { magnitude } else { -magnitude }
 }
 
 /// 11 bits of each half of a hash as signed fractions in binary16.
@@ -297,6 +335,24 @@ mod tests {
             assert!(seen.into_iter().eq(-4..=4), "{precision}");
             assert!((0..500).all(|index| pattern.number_at(precision, index).fract() == 0.0));
         }
+    }
+
+    #[test]
+    fn numbers_of_8_bits_are_known_and_in_range() {
+        // One, the least normal and subnormal number, the largest, minus one, and no number.
+        for (bits, value) in [(0x38, 1.0), (0x08, 0.015625), (0x01, 0.001953125), (0x7e, 448.0), (0xb8, -1.0)] {
+            assert_eq!(e4m3_number(bits), value, "{bits:#x}");
+        }
+        assert!(e4m3_number(0x7f).is_nan() && e4m3_number(0xff).is_nan());
+        let [uniform, integers] = [Pattern::uniform, Pattern::integers].map(|of| of(Precision::Fp8E4m3, 9).unwrap());
+        let seen = |pattern: Pattern, scale: f64| -> std::collections::BTreeSet<i64> {
+            let number = |index| pattern.number_at(Precision::Fp8E4m3, index) * scale;
+            assert!((0..4000).all(|index| number(index).fract() == 0.0));
+            (0..4000).map(|index| number(index) as i64).collect()
+        };
+        assert!(seen(uniform, 16.0).into_iter().eq(-16..16));
+        assert!(seen(integers, 1.0).into_iter().eq(-4..=4));
+        assert_eq!(quad(0x0403_0201, |byte| byte + 1), 0x0504_0302);
     }
 
     #[test]

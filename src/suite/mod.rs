@@ -13,6 +13,7 @@ mod launch;
 mod load;
 mod matmul;
 mod memory;
+mod mma;
 pub mod shapes;
 mod sizes;
 mod transfer;
@@ -32,6 +33,7 @@ pub static ALL: &[&dyn Benchmark] = &[
     &latency::Latency,
     &fma::Fma,
     &intensity::Intensity,
+    &mma::Mma,
     &matmul::Matmul,
     &launch::Launch,
     &transfer::Transfer,
@@ -94,7 +96,12 @@ pub struct Axis {
 }
 
 /// Precisions of matrix products.
-const PRECISIONS: [&str; 4] = ["f64", "f32", "f16", "bf16"];
+const PRECISIONS: [&str; 5] = ["f64", "f32", "f16", "bf16", "fp8_e4m3"];
+
+/// Whether a device says that it has something.
+fn has(device: &DeviceInfo, feature: &str) -> bool {
+    device.features.iter().any(|known| known == feature)
+}
 
 /// The range of an axis of words.
 pub const WORDS_ONLY: [u64; 2] = [0, 0];
@@ -108,7 +115,7 @@ pub const THREADS: [u64; 2] = [1, 1 << 16];
 /// Whether a device spreads every launch over all its units by itself, as GPUs do: work cannot be kept to
 /// some of them. Such devices say so among their features.
 fn places_work_groups(device: &DeviceInfo) -> bool {
-    device.features.iter().any(|feature| feature == "workgroups")
+    has(device, "workgroups")
 }
 
 /// The units of a device that spreads its work itself; `None` where it does not tell them, spreads none, or

@@ -11,7 +11,7 @@ use crate::conformance::{self, once, words};
 use crate::suite::every_way_is_right;
 
 /// The devices here; none is a failure where CUDA is required.
-fn devices() -> Vec<DeviceInfo> {
+pub fn devices() -> Vec<DeviceInfo> {
     let (backend, _) = device::select("cuda").unwrap();
     match (backend.probe)() {
         Probe::Present(found) => found,
@@ -24,7 +24,7 @@ fn devices() -> Vec<DeviceInfo> {
     }
 }
 
-fn open(info: &DeviceInfo) -> Box<dyn Device> {
+pub fn open(info: &DeviceInfo) -> Box<dyn Device> {
     let (backend, rest) = device::select(&info.selector).unwrap();
     (backend.open)(rest).unwrap()
 }
@@ -73,7 +73,7 @@ fn the_clock_is_that_of_events_and_agrees_with_the_hosts() {
 }
 
 /// A case of numbers, and a word where it has one.
-fn case(benchmark: &str, counts: &[(&'static str, u64)], words: &[(&'static str, &str)]) -> Case {
+pub fn case(benchmark: &str, counts: &[(&'static str, u64)], words: &[(&'static str, &str)]) -> Case {
     let counts = counts.iter().map(|(name, count)| (*name, AxisValue::Count(*count)));
     let words = words.iter().map(|(name, word)| (*name, AxisValue::from(*word)));
     Case::new(benchmark, counts.chain(words), 42)
@@ -171,7 +171,7 @@ fn kernels_reach_pinned_memory_and_no_pageable_one() {
 }
 
 /// The program on the emulator, whose folder must be where libraries are looked for; `None` where it is not.
-fn emulated(arguments: &str, environment: &[(&str, &str)]) -> Option<(i32, String, tempfile::TempDir)> {
+pub fn emulated(arguments: &str, environment: &[(&str, &str)]) -> Option<(i32, String, tempfile::TempDir)> {
     if !devices().iter().any(|info| info.kind == DeviceKind::Emulated) {
         println!("left out: these tests are the emulator's");
         return None;

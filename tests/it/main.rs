@@ -30,6 +30,8 @@ mod cpu;
 mod cpu_matmul;
 /// The CUDA backend, on a GPU or on the emulator.
 mod cuda;
+/// The CUDA backend's matrix products and units.
+mod cuda_matmul;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.

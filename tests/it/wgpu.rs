@@ -418,6 +418,7 @@ fn runs_through_the_command_line() {
         }
         let benchmarks: std::collections::BTreeSet<_> =
             run.records.iter().map(|record| record.case.benchmark.as_str()).collect();
-        assert_eq!(benchmarks.len(), suite::ALL.len());
+        // Matrix units are not reached through wgpu.
+        assert!(!benchmarks.contains("mma") && benchmarks.len() == suite::ALL.len() - 1, "{benchmarks:?}");
     }
 }

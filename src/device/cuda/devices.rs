@@ -110,11 +110,14 @@ fn first_cache(capability: (u32, u32)) -> Option<ByteCount> {
 }
 
 /// What kernels may use, by the names of [`DeviceInfo::features`]. `workgroups`: a launch is spread over all units by
-/// the device itself.
+/// the device itself. `matrix_units`: products of 16-bit numbers have units of their own, and `fp8_e4m3`: of 8-bit ones.
 fn features(capability: (u32, u32)) -> Vec<String> {
     let mut features = vec!["f32", "f64", "graph", "i32", "workgroups"];
     if capability >= (8, 0) {
-        features.extend(["bf16", "f16", "i8"]);
+        features.extend(["bf16", "f16", "i8", "matrix_units"]);
+    }
+    if [(8, 9), (9, 0)].contains(&capability) {
+        features.push("fp8_e4m3");
     }
     features.sort_unstable();
     features.into_iter().map(str::to_owned).collect()

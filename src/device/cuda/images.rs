@@ -5,23 +5,38 @@
 pub(super) struct Image {
     /// The name of the kernel's folder.
     pub id: &'static str,
-    /// Text for compute capability 8.0 and later.
+    /// Text for compute capability 8.0 and later, or for `only`.
     pub ptx: &'static str,
+    /// The one compute capability it is for. Elsewhere its instructions are missing, or emulated by slower ones, which
+    /// must not be measured in their name.
+    pub only: Option<(u32, u32)>,
     /// Machine code, by compute capability.
-    pub cubins: [((u32, u32), &'static [u8]); 3],
+    pub cubins: &'static [((u32, u32), &'static [u8])],
 }
 
-/// The row of a kernel: its files in `kernels/ptx/`.
+/// The row of a kernel: its files in `kernels/ptx/`; or of a module for one compute capability, with its target.
 macro_rules! image {
     ($id:literal) => {
         Image {
             id: $id,
             ptx: include_str!(concat!("../../../kernels/ptx/", $id, ".ptx")),
-            cubins: [
+            only: None,
+            cubins: &[
                 ((8, 0), include_bytes!(concat!("../../../kernels/ptx/", $id, ".sm_80.cubin"))),
                 ((8, 9), include_bytes!(concat!("../../../kernels/ptx/", $id, ".sm_89.cubin"))),
                 ((9, 0), include_bytes!(concat!("../../../kernels/ptx/", $id, ".sm_90a.cubin"))),
             ],
+        }
+    };
+    ($id:literal, $major:literal, $minor:literal, $target:literal) => {
+        Image {
+            id: $id,
+            ptx: include_str!(concat!("../../../kernels/ptx/", $id, ".ptx")),
+            only: Some(($major, $minor)),
+            cubins: &[(
+                ($major, $minor),
+                include_bytes!(concat!("../../../kernels/ptx/", $id, ".", $target, ".cubin")),
+            )],
         }
     };
 }
@@ -34,10 +49,16 @@ static IMAGES: &[Image] = &[
     image!("fma"),
     image!("intensity"),
     image!("latch"),
+    image!("matmul"),
+    image!("matmul_sm_89", 8, 9, "sm_89"),
+    image!("matmul_sm_90a", 9, 0, "sm_90a"),
     image!("memory_copy"),
     image!("memory_read"),
     image!("memory_triad"),
     image!("memory_write"),
+    image!("mma"),
+    image!("mma_sm_89", 8, 9, "sm_89"),
+    image!("mma_sm_90a", 9, 0, "sm_90a"),
     image!("pattern"),
     image!("stamp"),
 ];

@@ -1,7 +1,7 @@
 //! Every kernel that programs launch: what arguments fit it, and how a launch of it is cut into blocks.
 
 use super::devices::Found;
-use super::variants::{self, Blocks, Variant};
+use super::variants::{self, Blocks, Issue, Variant};
 use crate::device::DeviceError;
 
 /// An argument, its slot resolved.
@@ -37,7 +37,7 @@ struct Kernel {
     id: &'static str,
     signature: &'static str,
     fits: fn(&[Value]) -> bool,
-    variants: fn(&[Value]) -> &'static [Variant],
+    variants: fn(&[Value], &Found) -> Result<&'static [Variant], DeviceError>,
 }
 
 /// Every kernel that programs launch. To add one: its entry points, and a row here.
@@ -49,13 +49,13 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, from), Value::Buffer(_, out), Value::U64(words)]
                 if words <= from && *out >= PARTS)
         },
-        variants: |_| variants::MEMORY_READ,
+        variants: |_, _| Ok(variants::MEMORY_READ),
     },
     Kernel {
         id: "memory_write",
         signature: "memory_write(out, words: U64, key: U32) with out of words or more",
         fits: |args| matches!(args, [Value::Buffer(_, out), Value::U64(words), Value::U32(_)] if words <= out),
-        variants: |_| variants::MEMORY_WRITE,
+        variants: |_, _| Ok(variants::MEMORY_WRITE),
     },
     Kernel {
         id: "memory_copy",
@@ -64,7 +64,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, from), Value::Buffer(_, to), Value::U64(words)]
                 if words <= from && words <= to)
         },
-        variants: |_| variants::MEMORY_COPY,
+        variants: |_, _| Ok(variants::MEMORY_COPY),
     },
     Kernel {
         id: "memory_triad",
@@ -73,7 +73,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, b), Value::Buffer(_, c), Value::Buffer(_, out), Value::U64(words),
                 Value::F32(_)] if [b, c, out].iter().all(|buffer| words <= *buffer))
         },
-        variants: |_| variants::MEMORY_TRIAD,
+        variants: |_, _| Ok(variants::MEMORY_TRIAD),
     },
     Kernel {
         id: "cache_read",
@@ -84,7 +84,7 @@ static KERNELS: &[Kernel] = &[
                 Value::U64(units), Value::U32(_)]
                 if words <= from && *units > 0 && units.checked_mul(16).is_some_and(|sums| sums <= *out))
         },
-        variants: |_| variants::CACHE_READ,
+        variants: |_, _| Ok(variants::CACHE_READ),
     },
     Kernel {
         id: "chase",
@@ -94,7 +94,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(..), Value::Buffer(_, starts), Value::Buffer(_, out), Value::U64(0..=65_535),
                 Value::U64(chains)] if chains.checked_mul(16).is_some_and(|words| words <= *starts && words <= *out))
         },
-        variants: |_| variants::CHASE,
+        variants: |_, _| Ok(variants::CHASE),
     },
     Kernel {
         id: "intensity",
@@ -104,7 +104,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, from), Value::Buffer(_, out), Value::U64(words), Value::U32(_),
                 Value::U32(1..=8), Value::F32(_), Value::F32(_), Value::F32(_)] if words <= from && *out >= PARTS)
         },
-        variants: |_| variants::INTENSITY,
+        variants: |_, _| Ok(variants::INTENSITY),
     },
     Kernel {
         id: "empty",
@@ -113,7 +113,7 @@ static KERNELS: &[Kernel] = &[
             matches!(args, [Value::Buffer(_, out), Value::U64(slots), Value::U32(_)]
                 if slots.checked_mul(16).is_some_and(|words| words <= *out))
         },
-        variants: |_| variants::EMPTY,
+        variants: |_, _| Ok(variants::EMPTY),
     },
     Kernel {
         id: "fma",
@@ -124,9 +124,26 @@ static KERNELS: &[Kernel] = &[
                 Value::F64(_), Value::F64(_)]
                 if bytes_of(*precision).and_then(|bytes| lanes.checked_mul(bytes)).is_some_and(|bytes| bytes <= 4 * out))
         },
-        variants: |args| match args.get(1) {
-            Some(Value::U32(precision)) => variants::FMA.get(*precision as usize).copied().unwrap_or_default(),
-            _ => &[],
+        variants: |args, _| {
+            Ok(match args.get(1) {
+                Some(Value::U32(precision)) => variants::FMA.get(*precision as usize).copied().unwrap_or_default(),
+                _ => &[],
+            })
+        },
+    },
+    Kernel {
+        id: "mma",
+        signature: "mma(out, format: U32 of 0 to 5, tiles: U64, rounds: U64 up to 65535) with out of 16384 words per \
+                    tile or more, and fewer than 2^16 tiles",
+        fits: |args| {
+            matches!(args, [Value::Buffer(_, out), Value::U32(0..=5), Value::U64(tiles @ 0..=0xffff),
+                Value::U64(0..=0xffff)] if tiles * 16_384 <= *out)
+        },
+        variants: |args, device| {
+            let Some(Value::U32(format)) = args.get(1) else { return Ok(&[]) };
+            let issue = variants::issue(*format, device.capability).map_err(DeviceError::Unsupported)?;
+            let table = if issue == Issue::Groups { &variants::MMA_GROUPS } else { &variants::MMA_WARPS };
+            Ok(table.get(*format as usize).copied().unwrap_or_default())
         },
     },
 ];
@@ -144,14 +161,20 @@ fn find(id: &str) -> Option<&'static Kernel> {
 }
 
 /// Names of the ways to run a kernel; none if there is no such kernel.
-pub(super) fn variants(id: &str, args: &[Value]) -> Vec<&'static str> {
-    let variants = find(id).map_or(&[][..], |kernel| (kernel.variants)(args));
-    variants.iter().map(|variant| variant.name).collect()
+///
+/// # Errors
+///
+/// `Unsupported` says what the device lacks for it.
+pub(super) fn variants(id: &str, args: &[Value], device: &Found) -> Result<Vec<&'static str>, DeviceError> {
+    let variants = find(id).map_or(Ok(&[][..]), |kernel| (kernel.variants)(args, device))?;
+    Ok(variants.iter().map(|variant| variant.name).collect())
 }
 
 /// A launch: what runs, in how many blocks of how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
+    /// The module of the entry point.
+    pub module: &'static str,
     /// The entry point.
     pub entry: &'static str,
     /// Blocks, in one dimension.
@@ -173,7 +196,7 @@ pub(super) fn geometry(
         let message = format!("the arguments do not fit {}", kernel.signature);
         return Err(DeviceError::Call { call: "record", message });
     }
-    let variants = (kernel.variants)(args);
+    let variants = (kernel.variants)(args, device)?;
     let variant = variants.iter().find(|variant| name.is_empty() || variant.name == name).ok_or_else(|| {
         let known: Vec<_> = variants.iter().map(|variant| variant.name).collect();
         DeviceError::Unsupported(format!("no variant '{name}' of '{id}' here; known: {}", known.join(", ")))
@@ -187,5 +210,6 @@ pub(super) fn geometry(
             u32::try_from(work.unwrap_or(0).div_ceil(each).max(1)).unwrap_or(i32::MAX as u32).min(i32::MAX as u32)
         }
     };
-    Ok(Geometry { entry: variant.entry, blocks, threads: variant.threads })
+    let module = if variant.module.is_empty() { kernel.id } else { variant.module };
+    Ok(Geometry { module, entry: variant.entry, blocks, threads: variant.threads })
 }

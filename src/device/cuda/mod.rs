@@ -9,6 +9,7 @@ mod handles;
 mod images;
 mod kernels;
 mod memory;
+mod products;
 mod program;
 mod variants;
 mod window;
@@ -162,6 +163,8 @@ impl CudaDevice {
             Pattern::Uniform { precision: Precision::F64, seed } => (3, 0, seed),
             Pattern::Uniform { precision: Precision::F16, seed } => (7, 0, seed),
             Pattern::Uniform { precision: Precision::Bf16, seed } => (8, 0, seed),
+            Pattern::Uniform { precision: Precision::Fp8E4m3, seed } => (11, 0, seed),
+            Pattern::Integers { precision: Precision::Fp8E4m3, seed } => (12, 0, seed),
             Pattern::Uniform { seed, .. } => (2, 0, seed),
             Pattern::Integers { precision: Precision::I32, seed } => (4, 0, seed),
             Pattern::Integers { precision: Precision::F64, seed } => (6, 0, seed),
@@ -171,7 +174,7 @@ impl CudaDevice {
         };
         let values = vec![memory.pointer, buffer.padded / 4, kind, value.into(), seed];
         let blocks = FILL_BLOCKS * self.found.info.compute_units.max(1);
-        Ok(Work::Launch { function, blocks, threads: FILL_THREADS, values })
+        Ok(Work::Launch { function, blocks, threads: FILL_THREADS, shared: 0, values })
     }
 }
 
@@ -239,7 +242,7 @@ impl Device for CudaDevice {
     }
 
     fn options(&mut self, step: &Step) -> Result<Vec<Step>, DeviceError> {
-        Ok(program::options(step))
+        program::options(step, &self.found)
     }
 
     fn record(&mut self, program: &Program) -> Result<ProgramId, DeviceError> {

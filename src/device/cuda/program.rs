@@ -9,11 +9,12 @@ use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
 
 use super::devices::Found;
 use super::driver::{Failed, call};
-use super::handles::{Graph, Module, Stream};
+use super::handles::{DeviceMemory, Graph, Module, Stream};
 use super::images;
 use super::kernels::{self, Value};
 use super::memory::{Memory, Storage};
-use crate::device::{Arg, BufferId, DeviceError, Program, Slot, Step, Submit};
+use super::products;
+use crate::device::{Arg, BufferId, DeviceError, MatmulDesc, Program, Slot, Step, Submit};
 
 /// Loaded modules, and how each came to be.
 #[derive(Default)]
@@ -52,8 +53,24 @@ fn prefer_cache(function: CUfunction) -> Result<(), Failed> {
     call("cuFuncSetAttribute", || unsafe { sys::cuFuncSetAttribute(function, carve_out, 0) })
 }
 
+/// Lets a launch have so many bytes of shared memory, and leaves all that there is to work groups.
+fn prefer_shared(function: CUfunction, bytes: u32) -> Result<(), Failed> {
+    let limit = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    // SAFETY: the function's module is loaded.
+    call("cuFuncSetAttribute", || unsafe { sys::cuFuncSetAttribute(function, limit, bytes as i32) })?;
+    let carve_out = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+    // SAFETY: as above; the value is a percentage.
+    call("cuFuncSetAttribute", || unsafe { sys::cuFuncSetAttribute(function, carve_out, 100) })
+}
+
 /// Loads the machine code made for the device, or has the driver compile the PTX.
 fn load(image: &images::Image, device: &Found) -> Result<(Module, String), DeviceError> {
+    if let Some((major, minor)) = image.only.filter(|only| *only != device.capability) {
+        return Err(DeviceError::Unsupported(format!(
+            "kernel '{}' is for compute capability {major}.{minor} alone; the device has {}.{}",
+            image.id, device.capability.0, device.capability.1
+        )));
+    }
     let made_for = image.cubins.iter().find(|(capability, _)| *capability == device.capability);
     if let Some(((major, minor), cubin)) = made_for {
         match Module::load(cubin) {
@@ -85,8 +102,8 @@ fn load(image: &images::Image, device: &Found) -> Result<(Module, String), Devic
 
 /// Something put into a stream.
 pub(super) enum Work {
-    /// A launch, with its arguments in eight bytes each.
-    Launch { function: CUfunction, blocks: u32, threads: u32, values: Vec<u64> },
+    /// A launch, with its arguments in eight bytes each, and bytes of shared memory beside the kernel's own.
+    Launch { function: CUfunction, blocks: u32, threads: u32, shared: u32, values: Vec<u64> },
     /// A copy within the device.
     Within { from: CUdeviceptr, to: CUdeviceptr, bytes: usize },
     /// A copy from the host's memory.
@@ -99,7 +116,7 @@ impl Work {
     /// Puts it at the end of a stream.
     pub fn queue(&self, stream: &Stream) -> Result<(), Failed> {
         match self {
-            Self::Launch { function, blocks, threads, values } => {
+            Self::Launch { function, blocks, threads, shared, values } => {
                 let mut pointers = [null_mut::<c_void>(); ARGUMENTS_MAX];
                 for (pointer, value) in pointers.iter_mut().zip(values) {
                     *pointer = std::ptr::from_ref(value).cast_mut().cast();
@@ -108,7 +125,20 @@ impl Work {
                 // SAFETY: the arguments are those of the kernel's contract, which was held against its buffers; the
                 // driver reads them before it returns.
                 call("cuLaunchKernel", || unsafe {
-                    sys::cuLaunchKernel(*function, *blocks, 1, 1, *threads, 1, 1, 0, stream.0, parameters, null_mut())
+                    let (blocks, threads) = (*blocks, *threads);
+                    sys::cuLaunchKernel(
+                        *function,
+                        blocks,
+                        1,
+                        1,
+                        threads,
+                        1,
+                        1,
+                        *shared,
+                        stream.0,
+                        parameters,
+                        null_mut(),
+                    )
                 })
             }
             Self::Within { from, to, bytes } => {
@@ -140,11 +170,17 @@ pub(super) struct Recorded {
     pub holds_the_host: bool,
     /// Graphs made so far, by first row and repeats.
     pub graphs: BTreeMap<(usize, u64), Graph>,
+    /// Memory that products keep parts of their sums in, with its bytes: steps follow one another, so they share it.
+    parts: Vec<(u64, DeviceMemory)>,
 }
 
 /// The ways to run a step; none if there is no code for it.
-pub(super) fn options(step: &Step) -> Vec<Step> {
-    match step {
+///
+/// # Errors
+///
+/// `Unsupported` says what the device lacks for it.
+pub(super) fn options(step: &Step, device: &Found) -> Result<Vec<Step>, DeviceError> {
+    Ok(match step {
         Step::Launch { kernel, args, grid, block, shared, .. } => {
             // Buffers are not known yet; which variants there are does not depend on them.
             let values: Vec<_> = args.iter().map(|arg| scalar(arg).unwrap_or(Value::Buffer(0, 0))).collect();
@@ -156,11 +192,16 @@ pub(super) fn options(step: &Step) -> Vec<Step> {
                 block: *block,
                 shared: *shared,
             };
-            kernels::variants(kernel, &values).into_iter().map(launch).collect()
+            kernels::variants(kernel, &values, device)?.into_iter().map(launch).collect()
         }
         Step::Copy { .. } => vec![step.clone()],
-        Step::Matmul { .. } | Step::GroupedMatmul { .. } => Vec::new(),
-    }
+        Step::Matmul { desc, a, b, c, .. } => {
+            let plan =
+                |way: products::Way| Step::Matmul { desc: *desc, plan: way.name.to_owned(), a: *a, b: *b, c: *c };
+            products::ways(desc, device)?.into_iter().map(plan).collect()
+        }
+        Step::GroupedMatmul { .. } => Vec::new(),
+    })
 }
 
 fn scalar(arg: &Arg) -> Option<Value> {
@@ -176,7 +217,7 @@ fn scalar(arg: &Arg) -> Option<Value> {
 impl Recorded {
     /// A program of rows that goes launch by launch.
     pub fn of(rows: Vec<Vec<Work>>) -> Self {
-        Self { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new() }
+        Self { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new(), parts: Vec::new() }
     }
 
     /// Steps of a repeat.
@@ -205,9 +246,10 @@ impl Recorded {
                 let values = args.iter().map(|arg| row.value(arg)).collect::<Result<Vec<_>, _>>()?;
                 let geometry = kernels::geometry(kernel, variant, &values, grid[0], device)?;
                 Ok(Work::Launch {
-                    function: code.function(kernel, geometry.entry, device)?,
+                    function: code.function(geometry.module, geometry.entry, device)?,
                     blocks: geometry.blocks,
                     threads: geometry.threads,
+                    shared: 0,
                     values: values.into_iter().take(ARGUMENTS_MAX).map(Value::bits).collect(),
                 })
             }
@@ -226,13 +268,62 @@ impl Recorded {
                     }
                 }
             }
-            Step::Matmul { desc, .. } => {
-                Err(DeviceError::Unsupported(format!("there is no matrix product of {} through CUDA yet", desc.a)))
-            }
+            Step::Matmul { desc, plan, a, b, c } => self.bind_product(row, desc, plan, [*a, *b, *c], code, device),
             Step::GroupedMatmul { .. } => {
                 Err(DeviceError::Unsupported("there is no grouped matrix product through CUDA yet".to_owned()))
             }
         }
+    }
+}
+
+impl Recorded {
+    /// A product by the plan of a name, the first for an empty one.
+    fn bind_product(
+        &mut self,
+        row: &Row<'_>,
+        desc: &MatmulDesc,
+        plan: &str,
+        slots: [Slot; 3],
+        code: &mut Code,
+        device: &Found,
+    ) -> Result<Work, DeviceError> {
+        let ways = products::ways(desc, device)?;
+        let way = ways.iter().find(|way| plan.is_empty() || way.name == plan).ok_or_else(|| {
+            let known: Vec<_> = ways.iter().map(|way| way.name).collect();
+            DeviceError::Unsupported(format!("no plan '{plan}' for this product here; known: {}", known.join(", ")))
+        })?;
+        let cut = way.cut(desc, device.info.compute_units)?;
+        let needs = [(desc.m * desc.k, desc.a), (desc.k * desc.n, desc.b), (desc.m * desc.n, desc.c)];
+        let mut values = Vec::new();
+        for (slot, (elements, format)) in slots.into_iter().zip(needs) {
+            let Value::Buffer(address, _) = row.value(&Arg::Buffer(slot))? else { continue };
+            let (size, needed) = (row.buffer(slot)?.size, elements * format.size());
+            if needed > size {
+                return Err(invalid(format!("{needed} bytes are more than slot {} has", slot.0)));
+            }
+            values.push(address);
+        }
+        values.push(self.parts_of(cut.parts_b)?);
+        values.extend([desc.m, desc.n, desc.k, cut.splits.into()]);
+        let function = code.function(way.module, &format!("matmul_{}_{}", desc.a, way.name), device)?;
+        if way.shared_b > 0 {
+            prefer_shared(function, way.shared_b)?;
+        }
+        Ok(Work::Launch { function, blocks: cut.blocks, threads: way.threads, shared: way.shared_b, values })
+    }
+
+    /// The address of memory for so many bytes of sums; nothing reads the address where it is for none.
+    fn parts_of(&mut self, bytes: u64) -> Result<CUdeviceptr, DeviceError> {
+        if bytes == 0 {
+            return Ok(0);
+        }
+        if let Some((_, memory)) = self.parts.iter().find(|(has, _)| *has >= bytes) {
+            return Ok(memory.pointer);
+        }
+        let memory = DeviceMemory::new(bytes as usize)?;
+        let pointer = memory.pointer;
+        self.parts.push((bytes, memory));
+        Ok(pointer)
     }
 }
 

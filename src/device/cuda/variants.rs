@@ -22,10 +22,12 @@ pub(super) struct Variant {
     pub entry: &'static str,
     pub threads: u32,
     pub blocks: Blocks,
+    /// The module of the entry; empty for that of the kernel's id.
+    pub module: &'static str,
 }
 
 const fn way(name: &'static str, entry: &'static str, threads: u32, blocks: Blocks) -> Variant {
-    Variant { name, entry, threads, blocks }
+    Variant { name, entry, threads, blocks, module: "" }
 }
 
 use Blocks::{Asked, Lanes, PerUnit, Words};
@@ -110,3 +112,63 @@ pub(super) static FMA: [&[Variant]; 6] = [
         way("c8_256", "fma_bf16_c8", 256, Lanes(16)),
     ],
 ];
+
+/// What the matrix units of a device take, of the formats that the `format` argument of `mma` spells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Issue {
+    /// Products of warps (`mma.sync`), of compute capability 8.0 and later; of 8-bit floating point 8.9 alone.
+    Warps,
+    /// Products of warpgroups (`wgmma`), of compute capability 9.0.
+    Groups,
+}
+
+/// How a device's matrix units are kept busy in a format, by the number that spells it: the native instruction alone,
+/// since others are emulated by it or run below the units' rate.
+///
+/// # Errors
+///
+/// What the device, or its kernels, lack.
+pub(super) fn issue(format: u32, (major, minor): (u32, u32)) -> Result<Issue, String> {
+    let narrow = matches!(format, 4 | 5);
+    match (major, minor) {
+        (9, 0) => Ok(Issue::Groups),
+        (8, 9) => Ok(Issue::Warps),
+        (8 | 12, _) if !narrow => Ok(Issue::Warps),
+        (8, _) => Err(format!("the matrix units of compute capability {major}.{minor} have no 8-bit floating point")),
+        (10.., _) => Err(format!(
+            "the matrix units of compute capability {major}.{minor} take instructions of their own, for which there is \
+             no kernel in this format yet"
+        )),
+        _ => Err(format!("matrix units are measured from compute capability 8.0 on; the device has {major}.{minor}")),
+    }
+}
+
+macro_rules! issues {
+    ($format:literal, $module:literal) => {
+        &[
+            Variant { module: $module, ..way("c4_256x2", concat!("mma_", $format, "_c4"), 256, PerUnit(2)) },
+            Variant { module: $module, ..way("c8_256x1", concat!("mma_", $format, "_c8"), 256, PerUnit(1)) },
+            Variant { module: $module, ..way("c8_256x2", concat!("mma_", $format, "_c8"), 256, PerUnit(2)) },
+        ]
+    };
+    ($format:literal) => {
+        &[
+            Variant { module: "mma_sm_90a", ..way("n128_512", concat!("mma_", $format, "_n128"), 512, PerUnit(1)) },
+            Variant { module: "mma_sm_90a", ..way("n256_256", concat!("mma_", $format, "_n256"), 256, PerUnit(1)) },
+        ]
+    };
+}
+
+/// By what the `format` argument spells: products of warps.
+pub(super) static MMA_WARPS: [&[Variant]; 6] = [
+    issues!("f16", "mma"),
+    issues!("bf16", "mma"),
+    issues!("tf32", "mma"),
+    issues!("i8", "mma"),
+    issues!("fp8_e4m3", "mma_sm_89"),
+    issues!("fp8_e5m2", "mma_sm_89"),
+];
+
+/// Likewise of warpgroups.
+pub(super) static MMA_GROUPS: [&[Variant]; 6] =
+    [issues!("f16"), issues!("bf16"), issues!("tf32"), issues!("i8"), issues!("fp8_e4m3"), issues!("fp8_e5m2")];

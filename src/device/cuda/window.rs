@@ -335,8 +335,7 @@ impl Queue {
 
     /// Two events with nothing in between: their time and the host's, in seconds.
     pub fn empty_batch(&mut self, patience: Seconds) -> Result<(f64, f64), DeviceError> {
-        let nothing =
-            Recorded { rows: vec![Vec::new()], as_graph: false, holds_the_host: false, graphs: Default::default() };
+        let nothing = Recorded::of(vec![Vec::new()]);
         let piece = Piece { sample: 0, step: 0, range: 0..0 };
         let mut costs = [Cost::default()];
         let watch = Watch::new(patience);
@@ -346,14 +345,15 @@ impl Queue {
 
     fn stamp(&self, index: u64) -> Result<(), Failed> {
         let values = vec![self.stamps.device + STAMP_SIZE * u64::from(self.units) * index];
-        Work::Launch { function: self.stamp, blocks: self.units, threads: 32, values }.queue(&self.stream)
+        let (function, blocks) = (self.stamp, self.units);
+        Work::Launch { function, blocks, threads: 32, shared: 0, values }.queue(&self.stream)
     }
 
     /// Shuts the latch and puts it into the stream.
     fn close(&mut self) -> Result<(), Failed> {
         self.gate.bytes_mut()[..8].fill(0);
         let values = vec![self.gate.device, self.gate.device + 4, LATCH_TIMEOUT_NS];
-        Work::Launch { function: self.latch, blocks: 1, threads: 32, values }.queue(&self.stream)
+        Work::Launch { function: self.latch, blocks: 1, threads: 32, shared: 0, values }.queue(&self.stream)
     }
 
     fn open(&mut self) {

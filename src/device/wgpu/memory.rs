@@ -6,6 +6,7 @@ use super::gpu::Gpu;
 use super::kernels;
 use crate::device::readback::{BLOCK, Readback, check_range};
 use crate::device::{BufferId, DeviceError, Pattern, Place};
+use crate::record::Precision;
 use crate::units::ByteCount;
 
 /// Buffers are whole multiples of this, so that bindings can end on their alignment.
@@ -97,6 +98,13 @@ impl Memory {
         let unknown = || failed("fill", format!("no buffer {}", to.0));
         match &mut self.buffers.get_mut(&to.0).ok_or_else(unknown)?.storage {
             Storage::Device(buffer) => {
+                if let Pattern::Uniform { precision: Precision::Fp8E4m3, .. }
+                | Pattern::Integers { precision: Precision::Fp8E4m3, .. } = pattern
+                {
+                    return Err(DeviceError::Unsupported(
+                        "no kernel fills memory with fp8_e4m3 through wgpu".to_owned(),
+                    ));
+                }
                 let dispatches = kernels::fill(pattern, buffer.size() / 4, &gpu.facts);
                 let bound = gpu.bind(&dispatches, &[buffer])?;
                 gpu.run_once("fill", bound.iter()).map(drop)

@@ -6,7 +6,7 @@ use self::check::Checker;
 use super::check::seed_of;
 use super::sizes::last_cache;
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand,
+    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand, has,
     places_work_groups,
 };
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
@@ -25,7 +25,9 @@ static META: Meta = Meta {
          own kernels where no library can be called, as through wgpu and for 16-bit formats on the CPU. The variant \
          names the plan that won the race.",
         "f16 and bf16 are the format of a, b and c alike; sums are in f32 and rounded once. Products of 16-bit numbers \
-         are exact in f32, so only the sums and the last rounding err.",
+         are exact in f32, so only the sums and the last rounding err. With fp8_e4m3 c is bf16, and b is stored as \
+         [n, k], as matrix units take it; its sums may keep 13 bits behind the point of the largest term, as those of \
+         compute capability 9.0 do (what libraries call fast accumulation).",
         "Where fewer than 1024 operations are made per byte of b, repeats rotate through copies of b that together \
          exceed the last cache four times, as a model's weights do; a and c stay warm, as activations do. A larger m \
          is bound by arithmetic wherever b lies, and has one b.",
@@ -95,7 +97,7 @@ impl Benchmark for Matmul {
         let size = shape.precision.size();
         Work {
             bytes_read_b: ByteCount((shape.m * shape.k + shape.k * shape.n) * size),
-            bytes_written_b: ByteCount(shape.m * shape.n * size),
+            bytes_written_b: shape.result_bytes(),
             flop: [(shape.precision, FlopCount(2 * shape.m * shape.n * shape.k))].into(),
             ..Work::default()
         }
@@ -104,7 +106,7 @@ impl Benchmark for Matmul {
     fn footprint(&self, device: &DeviceInfo, case: &Case) -> ByteCount {
         let shape = Shape::of(case);
         let b = shape.k * shape.n * shape.copies(device);
-        ByteCount((shape.m * shape.k + b + shape.m * shape.n) * shape.precision.size())
+        ByteCount((shape.m * shape.k + b) * shape.precision.size()) + shape.result_bytes()
     }
 
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
@@ -126,7 +128,7 @@ impl Benchmark for Matmul {
         }
         let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
         device.fill(a, pattern_a)?;
-        let c = device.alloc(ByteCount(shape.m * shape.n * size), Place::Device)?;
+        let c = device.alloc(shape.result_bytes(), Place::Device)?;
         device.fill(c, Pattern::Poison)?;
         let mut bindings = Vec::new();
         for pattern_b in (0..shape.copies(device.info())).map_while(|copy| shape.b(case, copy)) {
@@ -149,6 +151,8 @@ fn shapes(request: &Request, device: &DeviceInfo) -> Vec<MatmulShape> {
         return request.shapes.clone();
     }
     let (squares, batches) = sides(request.profile, device.kind);
+    let layer = if device.kind == DeviceKind::Emulated { EMULATED_LAYER } else { LAYER };
+    let of = |precision, squares: &[u64], batches: &[u64]| of(precision, squares, batches, layer);
     let mut shapes = of(None, squares, batches);
     if request.axes.contains_key("precision") {
         return shapes;
@@ -158,6 +162,14 @@ fn shapes(request: &Request, device: &DeviceInfo) -> Vec<MatmulShape> {
         true => (Precision::F16, Precision::Bf16),
         false => (Precision::Bf16, Precision::F16),
     };
+    if has(device, "matrix_units") {
+        let squares = large_sides(request.profile, device.kind);
+        let eight_bits = has(device, "fp8_e4m3").then_some(Precision::Fp8E4m3);
+        for precision in [Some(first), Some(second), eight_bits].into_iter().flatten() {
+            shapes.extend(of(Some(precision), squares, batches));
+        }
+        return shapes;
+    }
     let narrow = match (request.profile, device.kind) {
         (Profile::Quick, DeviceKind::Software) => Vec::new(),
         (Profile::Quick, _) => of(Some(first), &[], &batches[..1]),
@@ -175,16 +187,35 @@ fn sides(profile: Profile, kind: DeviceKind) -> (&'static [u64], &'static [u64])
         // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
         Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
         Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
+        // An emulator's answers are the same at any size.
+        Profile::Quick if kind == DeviceKind::Emulated => (&[128], &[1, 8, 64]),
+        _ if kind == DeviceKind::Emulated => (&[128, 256], &[1, 2, 4, 8, 16, 32, 64, 128]),
         Profile::Quick => (&[2048], &[1, 8, 64]),
         Profile::Standard => (&[1024, 2048, 4096], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]),
         Profile::Full => (&[512, 1024, 2048, 4096, 8192], &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512]),
     }
 }
 
-/// Shapes of a precision: square, and batches on a layer of 4096.
-fn of(precision: Option<Precision>, squares: &[u64], batches: &[u64]) -> Vec<MatmulShape> {
+/// A profile's sides of square matrices in the formats of matrix units, which need more to be kept busy.
+fn large_sides(profile: Profile, kind: DeviceKind) -> &'static [u64] {
+    match profile {
+        Profile::Quick if kind == DeviceKind::Emulated => &[128],
+        _ if kind == DeviceKind::Emulated => &[128, 256],
+        Profile::Quick => &[4096],
+        Profile::Standard => &[4096, 8192],
+        Profile::Full => &[2048, 4096, 8192, 16_384],
+    }
+}
+
+/// Side of the layer that batches are multiplied with.
+const LAYER: u64 = 4096;
+/// The same on an emulated device.
+const EMULATED_LAYER: u64 = 256;
+
+/// Shapes of a precision: square, and batches on a layer.
+fn of(precision: Option<Precision>, squares: &[u64], batches: &[u64], layer: u64) -> Vec<MatmulShape> {
     let squares = squares.iter().map(|side| [*side; 3]);
-    let shapes = squares.chain(batches.iter().map(|batch| [*batch, 4096, 4096]));
+    let shapes = squares.chain(batches.iter().map(|batch| [*batch, layer, layer]));
     shapes.map(|[m, n, k]| MatmulShape { m, n, k, precision }).collect()
 }
 
@@ -196,9 +227,9 @@ struct Shape {
     precision: Precision,
 }
 
-/// Whether a format has 16 bits: its sums are in `F32`.
+/// Whether a format has 16 bits or fewer: its sums are in `F32`.
 fn is_narrow(precision: Precision) -> bool {
-    matches!(precision, Precision::F16 | Precision::Bf16)
+    matches!(precision, Precision::F16 | Precision::Bf16 | Precision::Fp8E4m3)
 }
 
 impl Shape {
@@ -219,11 +250,30 @@ impl Shape {
             k: self.k,
             a: self.precision,
             b: self.precision,
-            c: self.precision,
+            c: self.result(),
             accumulate: if is_narrow(self.precision) { Precision::F32 } else { self.precision },
-            b_transposed: false,
+            b_transposed: self.b_by_columns(),
             provider,
         }
+    }
+
+    /// Format of c.
+    fn result(&self) -> Precision {
+        if self.precision == Precision::Fp8E4m3 { Precision::Bf16 } else { self.precision }
+    }
+
+    fn result_bytes(&self) -> ByteCount {
+        ByteCount(self.m * self.n * self.result().size())
+    }
+
+    /// Whether b is stored as `[n, k]`.
+    fn b_by_columns(&self) -> bool {
+        self.precision == Precision::Fp8E4m3
+    }
+
+    /// Where an element of b is stored.
+    fn index_of_b(&self, k: u64, column: u64) -> u64 {
+        if self.b_by_columns() { column * self.k + k } else { k * self.n + column }
     }
 
     /// Copies of b that repeats rotate through.

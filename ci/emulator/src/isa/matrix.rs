@@ -230,11 +230,13 @@ pub fn place_a(lane: usize, e: usize, w: usize) -> (usize, usize) {
     (lane / 4 + 8 * (register & 1), (lane % 4) * w + e % w + 4 * w * (register >> 1))
 }
 
-fn place_b(lane: usize, e: usize, w: usize) -> (usize, usize) {
+/// K and column of element `e` of a lane's part of B.
+pub fn place_b(lane: usize, e: usize, w: usize) -> (usize, usize) {
     ((lane % 4) * w + e % w + 4 * w * (e / w), lane / 4)
 }
 
-fn place_c(lane: usize, e: usize) -> (usize, usize) {
+/// Row and column of sum `e` of a lane.
+pub fn place_c(lane: usize, e: usize) -> (usize, usize) {
     (lane / 4 + 8 * (e >> 1), (lane % 4) * 2 + (e & 1))
 }
 

@@ -12,7 +12,7 @@ mod float;
 mod half;
 mod integer;
 mod logic;
-mod matrix;
+pub mod matrix;
 pub mod mbarrier;
 mod memory;
 pub mod special;

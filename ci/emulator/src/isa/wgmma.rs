@@ -58,7 +58,7 @@ struct Kind {
 
 /// A matrix in shared memory, as a descriptor tells. PTX ISA 9.7.15 "Matrix Descriptor Format".
 #[derive(Clone, Copy)]
-struct Descriptor {
+pub struct Descriptor {
     start: u64,
     leading: u64,
     stride: u64,
@@ -67,7 +67,8 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    fn of(bits: u64) -> Result<Self, Trap> {
+    /// What the bits say.
+    pub fn of(bits: u64) -> Result<Self, Trap> {
         let field = |from: u32| (bits >> from & 0x3FFF) << 4;
         if bits >> 49 & 7 != 0 {
             return Err(Trap::new(code::NOT_SUPPORTED, "a matrix descriptor with a base offset"));
@@ -78,7 +79,7 @@ impl Descriptor {
 
     /// The address of the 16 bytes that hold an element: `across` counts rows (of M or N), `byte` is the place in K;
     /// of a transposed matrix `byte` is the place in M or N, and `across` counts K.
-    fn chunk(self, across: u64, byte: u64, transposed: bool) -> u64 {
+    pub fn chunk(self, across: u64, byte: u64, transposed: bool) -> u64 {
         let (group, row) = (across / 8, across % 8);
         let unswizzled = match (self.pitch, transposed) {
             (16, false) => group * self.stride + byte / 16 * self.leading + row * 16,
@@ -90,6 +91,11 @@ impl Descriptor {
         // The swizzle exchanges 16-byte units by the address bits from 7 on: as many as there are units in a row.
         address ^ (address >> 3 & (self.pitch - 16))
     }
+}
+
+/// Row and column of sum `e` of a lane, among the 16 rows of its warp.
+pub fn place_d(lane: usize, e: usize) -> (usize, usize) {
+    (lane / 4 + 8 * (e >> 1 & 1), 8 * (e >> 2) + 2 * (lane & 3) + (e & 1))
 }
 
 pub fn fence(_: &mut Decoder<'_>, _: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
@@ -250,7 +256,7 @@ impl Product {
                 let mut word = 0;
                 for part in 0..per_register {
                     let e = index * per_register + part;
-                    let (row, column) = (lane / 4 + 8 * (e >> 1 & 1), 8 * (e >> 2) + 2 * (lane & 3) + (e & 1));
+                    let (row, column) = place_d(lane, e);
                     let (a, b) = (&a[row * kind.k..][..kind.k], &b[column * kind.k..][..kind.k]);
                     let sum: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
                     let before = if self.keeps { kind.accumulator.value(*register, part) } else { 0.0 };

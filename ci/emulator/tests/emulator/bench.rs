@@ -115,3 +115,35 @@ pub fn around(body: &str) -> String {
          ld.param.u64 %out, [out];\nmul.wide.u32 %at, %r1, 4;\nadd.s64 %out, %out, %at;\nst.global.u32 [%out], %r0;\nret;\n}}\n"
     )
 }
+
+/// A module's text, from which kernels are run by name.
+pub struct Text {
+    module: Module,
+}
+
+impl Text {
+    pub fn new(text: &str) -> Self {
+        let source = ptx::parse(text).unwrap_or_else(|why| panic!("{why}"));
+        Self { module: Module::load(&source, 0).unwrap_or_else(|why| panic!("{why}")) }
+    }
+
+    /// Runs a kernel with so many bytes of dynamic shared memory.
+    pub fn run(
+        &self,
+        entry: &str,
+        [blocks, threads]: [u32; 2],
+        shared_bytes: usize,
+        arguments: &[&dyn Argument],
+    ) -> Result<(), Trap> {
+        let kernel = Arc::clone(self.module.kernels.get(entry).unwrap_or_else(|| panic!("no kernel {entry}")));
+        let mut params = vec![0; kernel.param_bytes()];
+        assert_eq!(kernel.params.len(), arguments.len());
+        for ((offset, size), argument) in kernel.params.iter().zip(arguments) {
+            params[*offset..offset + size].copy_from_slice(&argument.bytes());
+        }
+        let machine = Machine { multiprocessors: 108, clock_hz: 1.41e9, resident: 64 };
+        let view = View { device: 0, peers: 0 };
+        let shape = [[blocks, 1, 1], [threads, 1, 1]];
+        Arc::new(Grid::new(kernel, shape, params, shared_bytes, machine, view)).run()
+    }
+}

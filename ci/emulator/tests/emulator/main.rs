@@ -9,5 +9,7 @@ mod memory;
 mod mutants;
 mod nvml;
 mod personalities;
+mod products;
 mod raw;
 mod support;
+mod tables;
