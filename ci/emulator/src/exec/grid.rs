@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
 
 use super::Trap;
 use super::block::Running;
@@ -41,7 +40,6 @@ pub struct Grid {
     pub shared_bytes: usize,
     pub machine: Machine,
     pub view: View,
-    pub started: Instant,
     next: AtomicU64,
     finished: Mutex<Finished>,
     changed: Condvar,
@@ -67,8 +65,7 @@ impl Grid {
     ) -> Self {
         let shared_bytes = kernel.shared_bytes + dynamic_shared;
         let (next, finished, changed) = Default::default();
-        let started = Instant::now();
-        Self { kernel, blocks, threads, params, shared_bytes, machine, view, started, next, finished, changed }
+        Self { kernel, blocks, threads, params, shared_bytes, machine, view, next, finished, changed }
     }
 
     pub fn threads_per_block(&self) -> u32 {
