@@ -44,44 +44,54 @@ fn case(benchmark: &str, counts: &[(&'static str, u64)], words: &[(&'static str,
 }
 
 /// Words of a stream of `memory`: few, then whole tiles of every size, then so many that a warp has several.
-const STREAMED_WORDS: [u64; 9] = [4099, 64, 1, 1000, 12_288, 65_537, 131_072, 500_003, 600_000];
-/// For sums of chunks: slices of one tile, and of several.
-const SUMMED_WORDS: [u64; 8] = [4099, 64, 1, 17, 70_001, 262_144, 2_400_007, 6_291_456];
+const STREAMED_WORDS: [u64; 8] = [4099, 64, 1, 1000, 12_288, 65_537, 100_003, 150_016];
 
-/// The benchmark's cases for an entry point.
-pub fn of(kernel: &str, entry: &str) -> Vec<Case> {
+/// Words that are summed in chunks, of which `memory_read` takes tiles of 256 or 320 packs and `intensity` tiles of 128
+/// or 256. The last chunk may have three packs more than the others.
+const SUMMED_WORDS: [u64; 25] = [
+    4099, 18, 64, 1, // A tile more than the others have in the last chunk.
+    131_071, 262_143, 327_679, // In the last chunk a pack less than whole tiles, then one more.
+    126_988, 258_060, 323_596, 520_204, 131_076, 262_148, 327_684,
+    // Every row of a tile is the last that has packs, up to the end of the buffer.
+    20_480, 53_248, 86_016, 118_784, 151_552, 184_320, 217_088, 249_856, 282_624, 315_392,
+    // Slices of several tiles, and several slices.
+    1_003_700,
+];
+
+/// The benchmark's cases for an entry point, on a device of so many multiprocessors. Many show warps with no work, to
+/// which launches that no benchmark makes are enough.
+pub fn of(kernel: &str, entry: &str, units: u32) -> Vec<Case> {
     let memory = |word: &str, words: &[u64]| -> Vec<_> {
         words.iter().map(|words| case("memory", &[("size", 4 * words)], &[("kernel", word)])).collect()
     };
     match kernel {
+        _ if units > 1 => Vec::new(),
         "memory_read" => memory("read", &SUMMED_WORDS),
         "memory_write" => memory("write", &STREAMED_WORDS),
         "memory_copy" => memory("copy", &STREAMED_WORDS),
         "memory_triad" => memory("triad", &STREAMED_WORDS),
-        "cache_read" => cached(),
-        "chase" => [(64, 64, 1), (16 << 10, 64, 3), (1 << 20, 4096, 8)]
-            .map(|(size, stride, chains)| {
+        "cache_read" => {
+            let of = |(slice, words, units): (_, u64, u64)| {
+                case("cache", &[("size", 4 * words), ("threads", units)], &[("slice", slice)])
+            };
+            [("private", 4099, 2), ("shared", 2500, 1)].map(of).into()
+        }
+        "chase" => {
+            let of = |(size, stride, chains)| {
                 case("latency", &[("size", size), ("stride", stride), ("chains", chains)], &[])
-            })
-            .to_vec(),
-        "empty" => [1, 3, 4]
-            .map(|threads| case("launch", &[("threads", threads)], &[("wait", "after_all"), ("submit", "stream")]))
-            .to_vec(),
+            };
+            [(64, 64, 1), (16 << 10, 64, 3), (1 << 20, 4096, 8)].map(of).into()
+        }
+        "empty" => vec![case("launch", &[("threads", 1)], &[("wait", "after_all"), ("submit", "stream")])],
         "fma" => vec![case("fma", &[("threads", 1)], &[("precision", precision(entry).1)])],
         "intensity" => {
-            let points = [(8, 4099), (1, 4099), (24, 17), (2, 64), (4, 70_001), (40, 600_000), (64, 2_400_007)];
-            points.map(|(fmas, words)| case("intensity", &[("fmas", fmas), ("size", 4 * words)], &[])).to_vec()
+            let of = |(fmas, words)| case("intensity", &[("fmas", fmas), ("size", 4 * words)], &[]);
+            let points = [(8, 4099), (1, 4099), (24, 17), (2, 64), (4, 70_001), (40, 18)];
+            // Odd numbers of steps, so that a number that takes them twice is another.
+            points.into_iter().chain(SUMMED_WORDS[4..].iter().map(|words| (24, *words))).map(of).collect()
         }
         _ => Vec::new(),
     }
-}
-
-fn cached() -> Vec<Case> {
-    let shapes =
-        [("private", 4099, 3), ("shared", 4099, 3), ("private", 100, 1), ("private", 65_536, 8), ("shared", 20_480, 2)];
-    shapes
-        .map(|(slice, words, units)| case("cache", &[("size", 4 * words), ("threads", units)], &[("slice", slice)]))
-        .to_vec()
 }
 
 /// The argument that asks for a format of fma, and its name as an axis has it.
@@ -126,16 +136,23 @@ pub fn direct(kernel: &str, entry: &str) -> Vec<Direct> {
             [1, 2, 3, 4099, 5120].map(of).into()
         }
         "cache_read" => {
-            let numbers = |shared| vec![wide(30_011), wide(3), wide(5), short(shared)];
-            let of = |shared| of(vec![(30_100, words()), (100, POISON)], numbers(shared), 2);
-            [0, 1].map(of).into()
+            let of = |(count, passes, units, shared, blocks)| {
+                let numbers = vec![wide(count), wide(passes), wide(units), short(shared)];
+                of(vec![(40_000, words()), (200, POISON)], numbers, blocks)
+            };
+            let mut all = vec![(30_011, 3, 5, 0, 2), (30_011, 3, 5, 1, 2), (4099, 2, 3, 0, 9), (100, 2, 1, 0, 1)];
+            // Rows of 128 words up to two tiles and more, and words that fill no row.
+            all.extend((0..=18).map(|rows| (128 * rows + 77, 3, 1, 0, 1)));
+            all.into_iter().map(of).collect()
         }
         "chase" => {
             // A ring of 1000 places, 7 apart, and a start for each chain.
             let next = || Filling::Words(|index| (index + 7) % 1000 * 4);
             let start = || Filling::Words(|index| index * 4);
-            let of = |steps| of(vec![(1000, next()), (100, start()), (100, POISON)], vec![wide(steps), wide(5)], 2);
-            (0..=17).map(of).collect()
+            let of = |(steps, blocks)| {
+                of(vec![(1000, next()), (100, start()), (100, POISON)], vec![wide(steps), wide(5)], blocks)
+            };
+            (0..=17).map(|steps| (steps, 2)).chain([(9, 7)]).map(of).collect()
         }
         "empty" => vec![of(vec![(2000, POISON)], vec![wide(100), short(5)], 2)],
         "fma" => {
@@ -143,8 +160,10 @@ pub fn direct(kernel: &str, entry: &str) -> Vec<Direct> {
             let (factor, term) = if [2, 4].contains(&format) { (5459.0, 3.0) } else { (1.0, 0.125) };
             let numbers =
                 |lanes, steps| vec![short(format), wide(lanes), wide(steps), Arg::F64(factor), Arg::F64(term)];
-            let of = |(lanes, steps)| of(vec![(30_000, POISON)], numbers(lanes, steps), 0);
-            [(5003, 7), (1, 1), (1030, 300), (12_000, 515)].map(of).into()
+            let of = |(lanes, steps)| of(vec![(2 * lanes as usize + 100, POISON)], numbers(lanes, steps), 0);
+            // The last lane in each part of a block's chains; steps that fill no turn, and some turns and rounds.
+            let parts = (0..17).map(|part| 256 * part + 101);
+            parts.flat_map(|lanes| [(lanes, 5), (lanes, 300 + lanes / 16)]).chain([(1, 0)]).map(of).collect()
         }
         "intensity" => {
             let numbers = |steps, every| {

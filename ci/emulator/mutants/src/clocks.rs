@@ -17,16 +17,19 @@ pub fn tell(device: &mut dyn Device) -> Result<(), Verdict> {
     let steps = vec![Step::launch("memory_write", vec![Arg::Buffer(Slot(0)), Arg::U64(words), Arg::U32(1)])];
     let (bindings, outputs) = (vec![vec![buffer]], vec![buffer]);
     let recorded = device.record(&Program { steps, bindings, outputs, submit: Submit::Stream })?;
-    let timings = device.run(recorded, &window(3, 50))?;
+    let timings = device.run(recorded, &window(5, 30))?;
     let submission = &device.conditions()["submission"];
     if submission != "launches behind a latch" {
         return Err(Verdict::Wrong(format!("submission: {submission}")));
     }
-    for timing in timings {
-        let clock_hz = timing.clock.map_or(0.0, |clock| clock.get());
-        if !(timing.elapsed.get() > 0.0) || !((clock_hz / CLOCK_HZ - 1.0).abs() <= 0.02) {
-            return Err(Verdict::Wrong(format!("a sample of {:?} at {clock_hz} Hz", timing.elapsed)));
-        }
+    if timings.iter().any(|timing| !(timing.elapsed.get() > 0.0)) {
+        return Err(Verdict::Wrong("a sample without a time".to_owned()));
     }
-    Ok(())
+    // The host may be held up in the middle of a stamp: most of the samples must be right.
+    let right = |hz: f64| (hz / CLOCK_HZ - 1.0).abs() <= 0.02;
+    let clocks: Vec<_> = timings.iter().map(|timing| timing.clock.map_or(0.0, |clock| clock.get())).collect();
+    match clocks.iter().filter(|hz| right(**hz)).count() * 2 > clocks.len() {
+        true => Ok(()),
+        false => Err(Verdict::Wrong(format!("clocks of {clocks:?} Hz"))),
+    }
 }

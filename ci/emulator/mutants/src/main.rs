@@ -1,9 +1,16 @@
 //! Breaks the CUDA kernels of `kernels/ptx`, one instruction at a time, and sees that verification notices.
 //!
-//! `rooflint-mutants [--kernel NAME] [--part I/N] [--jobs N] [--verbose]`; see `ci/mutants`.
+//! Each mutant takes the place of the program's own kernel on the emulated device. The program's own code prepares,
+//! launches and verifies the benchmarks' cases by every way that uses the kernel; then come launches that no benchmark
+//! makes, whose results must be those of the kernel as it is. A mutant is caught if a check fails, the device reports an
+//! error, or a deadline passes. What is not caught must be in `survivors.toml`, with the reason; what is there must
+//! exist, and survive.
+//!
+//! `rooflint-mutants [--kernel NAME] [--every N] [--jobs N] [--verbose]`; see `ci/mutants`.
 
 mod cases;
 mod clocks;
+mod listed;
 mod operators;
 mod ptx;
 mod serve;
@@ -15,9 +22,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use crate::listed::Listed;
 use crate::operators::Mutant;
-use crate::ptx::File;
+use crate::ptx::{Entry, File};
 use crate::worker::{Fate, Worker};
 
 fn main() -> ExitCode {
@@ -38,21 +47,29 @@ fn main() -> ExitCode {
 
 /// What is asked for.
 struct Asked {
+    /// One kernel; all if none is named.
     kernel: Option<String>,
+    /// Of mutants that leave every barrier, wait and fence, one of so many.
+    every: usize,
     jobs: usize,
     verbose: bool,
 }
 
 impl Asked {
     fn of(arguments: &[String]) -> Result<Self, String> {
-        let mut asked =
-            Self { kernel: None, jobs: std::thread::available_parallelism().map_or(1, usize::from), verbose: false };
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut asked = Self { kernel: None, every: 1, jobs, verbose: false };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().ok_or(format!("{argument} needs a value"));
+            let number = |text: &String| match text.parse::<usize>() {
+                Ok(number) if number > 0 => Ok(number),
+                _ => Err(format!("{argument}: '{text}' is no number above 0")),
+            };
             match argument.as_str() {
                 "--kernel" => asked.kernel = Some(value()?.clone()),
-                "--jobs" => asked.jobs = value()?.parse().map_err(|why| format!("--jobs: {why}"))?,
+                "--every" => asked.every = number(value()?)?,
+                "--jobs" => asked.jobs = number(value()?)?,
                 "--verbose" => asked.verbose = true,
                 other => return Err(format!("'{other}' is not known")),
             }
@@ -61,9 +78,59 @@ impl Asked {
     }
 }
 
-fn files() -> Result<Vec<File>, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../kernels/ptx");
-    let entries = std::fs::read_dir(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+/// A kernel to try: an entry point as it is, or broken.
+struct Job<'a> {
+    file: &'a File,
+    entry: &'a Entry,
+    mutant: Option<Mutant>,
+}
+
+impl std::fmt::Display for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.mutant {
+            None => write!(f, "{} as it is", self.entry.name),
+            Some(mutant) => write!(f, "{} line {}: {}", self.entry.name, mutant.line, mutant.key),
+        }
+    }
+}
+
+fn run(asked: &Asked) -> Result<bool, String> {
+    let began = Instant::now();
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = listed::read(&home.join("survivors.toml"))?;
+    let mut files = files(&home.join("../../../kernels/ptx"))?;
+    files.retain(|file| asked.kernel.as_ref().is_none_or(|kernel| file.kernel == *kernel));
+    // Each entry point as it is comes first: what finds fault with that would find fault with anything.
+    let mut all = Vec::new();
+    for file in &files {
+        for entry in &file.entries {
+            all.push(Job { file, entry, mutant: None });
+            all.extend(operators::mutants(file, entry).into_iter().map(|mutant| Job {
+                file,
+                entry,
+                mutant: Some(mutant),
+            }));
+        }
+    }
+    let mut problems = unknown(&all, &listed, asked.kernel.is_none());
+    let made = all.iter().filter(|job| job.mutant.is_some()).count();
+    let taken = |(index, job): &(usize, Job<'_>)| {
+        job.mutant.as_ref().is_none_or(|mutant| mutant.operator == "order" || index.is_multiple_of(asked.every))
+    };
+    let jobs: Vec<_> = all.into_iter().enumerate().filter(taken).map(|(_, job)| job).collect();
+    let fates = carry_out(&jobs, asked)?;
+    problems.extend(jobs.iter().zip(&fates).filter_map(|(job, fate)| problem(job, fate, &listed)));
+    print_table(&jobs, &fates);
+    for problem in &problems {
+        println!("FAILED {problem}");
+    }
+    let ran = jobs.iter().filter(|job| job.mutant.is_some()).count();
+    println!("{ran} of {made} mutants in {:.0} s; {} failures", began.elapsed().as_secs_f64(), problems.len());
+    Ok(problems.is_empty())
+}
+
+fn files(folder: &Path) -> Result<Vec<File>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "ptx"));
     paths.sort();
@@ -74,65 +141,74 @@ fn files() -> Result<Vec<File>, String> {
     paths.iter().map(read).collect()
 }
 
-fn run(asked: &Asked) -> Result<bool, String> {
-    let mut files = files()?;
-    files.retain(|file| asked.kernel.as_ref().is_none_or(|kernel| file.kernel == *kernel));
-    // Each entry point as it is comes first: what catches that would catch anything.
-    let mut jobs = Vec::new();
-    for file in &files {
-        for entry in &file.entries {
-            jobs.push((file, entry, None));
-            jobs.extend(operators::mutants(file, entry).into_iter().map(|mutant| (file, entry, Some(mutant))));
-        }
+/// Listed mutants that are not made; `all` says whether those of every kernel are.
+fn unknown(jobs: &[Job<'_>], listed: &Listed, all: bool) -> Vec<String> {
+    let made = |entry: &str, key: &str| {
+        let is = |mutant: &Mutant| mutant.key == key;
+        jobs.iter().any(|job| job.entry.name == entry && job.mutant.as_ref().is_some_and(is))
+    };
+    let here = |entry: &str| all || jobs.iter().any(|job| job.entry.name == entry);
+    let unknown = listed.keys().filter(|(entry, key)| here(entry) && !made(entry, key));
+    unknown.map(|(entry, key)| format!("{entry}: '{key}' is listed, and is no mutant")).collect()
+}
+
+/// What is wrong with a fate, if anything is.
+fn problem(job: &Job<'_>, fate: &Fate, listed: &Listed) -> Option<String> {
+    let key = job.mutant.as_ref().map(|mutant| (job.entry.name.clone(), mutant.key.clone()));
+    let listed = key.is_some_and(|key| listed.contains_key(&key));
+    match fate {
+        Fate::Broken(why) => Some(format!("{job}: this is no kernel: {why}")),
+        Fate::Survived if job.mutant.is_some() && !listed => Some(format!("{job}: nothing notices it")),
+        Fate::Caught(why) if job.mutant.is_none() => Some(format!("{job}: {why}")),
+        Fate::Caught(why) if listed => Some(format!("{job}: is listed as a survivor, and is noticed: {why}")),
+        _ => None,
     }
-    let fates: Mutex<Vec<(Option<Mutant>, String, Fate)>> = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(0);
+}
+
+/// The fate of every job, in order.
+fn carry_out(jobs: &[Job<'_>], asked: &Asked) -> Result<Vec<Fate>, String> {
     let folder = std::env::temp_dir().join(format!("rooflint-mutants-{}", std::process::id()));
-    let began = std::time::Instant::now();
+    let (next, fates) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = |number: usize| -> Result<(), String> {
         let mut worker = Worker::new(&folder.join(number.to_string()))?;
-        while let Some((file, entry, mutant)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let text = match mutant {
-                None => file.alone(entry),
-                Some(mutant) => file.with(entry, mutant.line, &mutant.after),
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(index) else { return Ok(()) };
+            let text = match &job.mutant {
+                None => job.file.alone(job.entry),
+                Some(mutant) => job.file.with(job.entry, mutant.line, &mutant.after),
             };
-            let started = std::time::Instant::now();
-            let fate = worker.attempt(&file.kernel, &entry.name, &text)?;
+            let began = Instant::now();
+            let fate = worker.attempt(&job.file.kernel, &job.entry.name, &text)?;
             if asked.verbose {
-                let what = mutant
-                    .as_ref()
-                    .map(|m| format!("{} {} '{}' -> '{}'", m.operator, m.line, m.before, m.after.join(" ")));
-                println!("{:.3} {} {:?}: {fate:?}", started.elapsed().as_secs_f64(), entry.name, what);
+                println!("{:6.2} s {job}: {fate:?}", began.elapsed().as_secs_f64());
             }
-            fates.lock().map_err(|why| why.to_string())?.push((mutant.clone(), entry.name.clone(), fate));
+            fates.lock().map_err(|why| why.to_string())?.insert(index, fate);
         }
-        Ok(())
     };
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let work = &work;
         let workers: Vec<_> = (0..asked.jobs).map(|number| scope.spawn(move || work(number))).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
-    })?;
+        let ended =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())));
+        ended.collect::<Result<Vec<()>, String>>()
+    });
+    // Whatever happened, nothing is left behind.
     let _ = std::fs::remove_dir_all(&folder);
-    let fates = fates.into_inner().map_err(|why| why.to_string())?;
-    let mut counts: BTreeMap<(&str, &str), [usize; 3]> = BTreeMap::new();
-    for (mutant, entry, fate) in &fates {
-        let Some(mutant) = mutant else {
-            if *fate != Fate::Survived {
-                println!("AS IT IS {entry}: {fate:?}");
-            }
-            continue;
-        };
-        let count = counts.entry((&mutant.kernel, mutant.operator)).or_default();
-        match fate {
-            Fate::Caught(_) => count[0] += 1,
-            Fate::Survived => count[1] += 1,
-            Fate::Broken(_) => count[2] += 1,
+    done?;
+    Ok(fates.into_inner().map_err(|why| why.to_string())?.into_values().collect())
+}
+
+/// How many of each kernel's mutants were caught, by operator.
+fn print_table(jobs: &[Job<'_>], fates: &[Fate]) {
+    let mut counts: BTreeMap<(&str, &str), [usize; 2]> = BTreeMap::new();
+    for (job, fate) in jobs.iter().zip(fates) {
+        if let Some(mutant) = &job.mutant {
+            counts.entry((&job.file.kernel, mutant.operator)).or_default()[usize::from(*fate == Fate::Survived)] += 1;
         }
     }
-    for ((kernel, operator), count) in counts {
-        println!("{kernel} {operator}: {count:?}");
+    println!("{:14} {:8} {:>6} {:>8}", "kernel", "operator", "caught", "survived");
+    for ((kernel, operator), [caught, survived]) in counts {
+        println!("{kernel:14} {operator:8} {caught:6} {survived:8}");
     }
-    println!("{:.1} s", began.elapsed().as_secs_f64());
-    Ok(true)
 }

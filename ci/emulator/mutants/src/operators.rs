@@ -3,7 +3,7 @@
 //! | operator | what it changes |
 //! |---|---|
 //! | `order` | removes a barrier, a wait or a fence |
-//! | `bound` | shifts what a comparison, `min` or `max` compares with by one, up and down |
+//! | `bound+1`, `bound-1` | shift what a comparison, `min` or `max` compares with by one |
 //! | `index` | shifts a thread's or block's number, a number added, and the address of a load or store, by one (element) |
 //! | `step` | removes a store, an atomic or a step of a sum: of an addition, a multiplication and addition or an exchange between lanes one operand stays |
 //! | `swap` | exchanges the operands of a subtraction, a division or a selection |
@@ -15,14 +15,14 @@ use crate::ptx::{Entry, File, Instruction, immediate};
 /// A broken kernel.
 #[derive(Clone, Debug)]
 pub struct Mutant {
-    pub kernel: String,
-    pub entry: String,
     pub operator: &'static str,
     /// The line of the file, counted from 1, and what stands there.
     pub line: usize,
     pub before: String,
     /// What stands there instead; nothing if it was removed.
     pub after: Vec<String>,
+    /// What tells it from the others of its entry point: operator and instruction, and a number if there are several.
+    pub key: String,
 }
 
 /// One change of an instruction: what it is called, and what replaces the instruction.
@@ -48,20 +48,24 @@ pub fn mutants(file: &File, entry: &Entry) -> Vec<Mutant> {
     let mut block = 0;
     for (line, instruction) in file.instructions(entry) {
         for (operator, lines) in changes(&instruction, &addresses) {
-            let mutant = Mutant {
-                kernel: file.kernel.clone(),
-                entry: entry.name.clone(),
-                operator,
-                line,
-                before: file.line(line).to_owned(),
-                after: lines,
-            };
+            let mutant =
+                Mutant { operator, line, before: file.line(line).to_owned(), after: lines, key: String::new() };
             alike.entry((block, operator, instruction.opcode.clone())).or_default().push(mutant);
         }
         block += usize::from(["bra", "bar"].contains(&instruction.stem()));
     }
     let mut all: Vec<_> = alike.into_values().flat_map(thinned).collect();
     all.sort_by_key(|mutant| mutant.line);
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for mutant in &mut all {
+        let words: Vec<_> = mutant.before.split_whitespace().collect();
+        mutant.key = format!("{} {}", mutant.operator, words.join(" "));
+        let count = seen.entry(mutant.key.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            mutant.key += &format!(" #{count}");
+        }
+    }
     all
 }
 
@@ -104,7 +108,7 @@ fn changes(instruction: &Instruction, addresses: &BTreeSet<String>) -> Vec<Chang
         return vec![("order", Vec::new())];
     }
     let mut changes = Vec::new();
-    changes.extend(bounds(instruction).map(|lines| ("bound", lines)));
+    changes.extend(bounds(instruction));
     changes.extend(indices(instruction, addresses).map(|lines| ("index", lines)));
     changes.extend(steps(instruction).map(|line| ("step", line)));
     changes.extend(swaps(instruction).map(|line| ("swap", vec![line])));
@@ -129,18 +133,18 @@ fn wrapped(number: i64, bits: u32) -> String {
     if number < 0 { (number.cast_unsigned() & mask).to_string() } else { number.to_string() }
 }
 
-fn bounds(instruction: &Instruction) -> impl Iterator<Item = Vec<String>> {
+fn bounds(instruction: &Instruction) -> impl Iterator<Item = Change> {
     let compares = instruction.stem() == "setp"
         && instruction.opcode.split('.').nth(1).is_some_and(|word| COMPARISONS.contains(&word));
     let applies = (compares || ["min", "max"].contains(&instruction.stem())) && instruction.is_integer();
-    let shift = move |by| {
+    let shift = |(operator, by)| {
         let mut operands = instruction.operands.clone();
         let last = operands.pop()?;
         let (operand, add) = shifted(&last, by, instruction.bits());
         operands.push(operand);
-        Some(add.into_iter().chain([instruction.of(operands).to_string()]).collect())
+        Some((operator, add.into_iter().chain([instruction.of(operands).to_string()]).collect()))
     };
-    [1, -1].into_iter().filter(move |_| applies).filter_map(shift)
+    [("bound+1", 1), ("bound-1", -1)].into_iter().filter(move |_| applies).filter_map(shift)
 }
 
 fn indices(instruction: &Instruction, addresses: &BTreeSet<String>) -> impl Iterator<Item = Vec<String>> {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Instructions that a warp may execute before the emulator ends its kernel: some twenty times the longest of a kernel
 /// as it is.
-const WATCHDOG: u64 = 8_000_000;
+const WATCHDOG: u64 = 1_000_000;
 
 /// What became of a kernel.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,9 +28,19 @@ pub enum Fate {
 
 pub struct Worker {
     folder: PathBuf,
-    process: Option<Process>,
+    /// One for each of the devices.
+    processes: [Option<Process>; 2],
     /// The entry point whose file is in the folder.
     entry: String,
+}
+
+/// The devices that kernels are tried on, as the emulator names them: one multiprocessor, whose warps have many turns,
+/// then so many that warps of kernels that fill a device are left without work.
+const DEVICES: [&str; 2] = ["tiny", "a100"];
+
+/// Kernels whose grids grow with the device.
+fn fills_the_device(kernel: &str) -> bool {
+    kernel.starts_with("memory_") || ["intensity", "pattern"].contains(&kernel)
 }
 
 struct Process {
@@ -42,56 +52,62 @@ struct Process {
 impl Worker {
     pub fn new(folder: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-        Ok(Self { folder: folder.to_owned(), process: None, entry: String::new() })
+        Ok(Self { folder: folder.to_owned(), processes: [None, None], entry: String::new() })
     }
 
-    /// Tries a kernel. What a device uses from its opening on is tried on a device of its own.
+    /// Tries a kernel.
     pub fn attempt(&mut self, kernel: &str, entry: &str, text: &str) -> Result<Fate, String> {
-        let from_the_start = ["latch", "stamp"].contains(&kernel);
-        if from_the_start || self.entry != entry {
-            self.end();
+        if self.entry != entry {
             let _ = std::fs::remove_file(serve::file(&self.folder, &self.entry));
+            // Processes that know the results of another kernel are done.
+            self.processes = [None, None];
+            entry.clone_into(&mut self.entry);
         }
-        let put = |folder: &Path| std::fs::write(serve::file(folder, entry), text).map_err(|why| why.to_string());
-        entry.clone_into(&mut self.entry);
+        let mut fate = Fate::Survived;
+        for device in 0..if fills_the_device(kernel) { 2 } else { 1 } {
+            if fate == Fate::Survived {
+                fate = self.on(device, kernel, entry, text)?;
+            }
+        }
+        Ok(fate)
+    }
+
+    fn on(&mut self, device: usize, kernel: &str, entry: &str, text: &str) -> Result<Fate, String> {
+        let put = || std::fs::write(serve::file(&self.folder, entry), text).map_err(|why| why.to_string());
+        // What a device uses from its opening on is tried on a device of its own.
+        let from_the_start = ["latch", "stamp"].contains(&kernel);
         if from_the_start {
-            put(&self.folder)?;
+            put()?;
+        } else if self.processes[device].is_none() {
+            let _ = std::fs::remove_file(serve::file(&self.folder, entry));
         }
-        if self.process.is_none() {
-            if !from_the_start {
-                let _ = std::fs::remove_file(serve::file(&self.folder, entry));
+        let mut process = match self.processes[device].take() {
+            Some(process) => process,
+            None => {
+                let process = Process::start(&self.folder, DEVICES[device])?;
+                match process.answer() {
+                    Some(answer) if answer.starts_with(READY) => process,
+                    Some(answer) if from_the_start => return Ok(fate(&answer)),
+                    answer => return Err(format!("no emulated device: {answer:?}")),
+                }
             }
-            let process = Process::start(&self.folder)?;
-            match process.answer() {
-                Some(answer) if answer.starts_with(READY) => self.process = Some(process),
-                Some(answer) if from_the_start => return Ok(fate(&answer)),
-                answer => return Err(format!("no emulated device: {answer:?}")),
-            }
-        }
-        put(&self.folder)?;
-        let answer = self.process.as_mut().and_then(|process| process.ask(kernel, entry));
-        let Some(answer) = answer else {
-            self.end();
+        };
+        put()?;
+        let Some(answer) = process.ask(kernel, entry) else {
             return Ok(Fate::Caught("the deadline".to_owned()));
         };
-        if answer.starts_with(LOST) || from_the_start {
-            self.end();
+        if !answer.starts_with(LOST) && !from_the_start {
+            self.processes[device] = Some(process);
         }
         Ok(fate(&answer))
     }
-
-    fn end(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // It may hang, or have ended.
-            let _ = process.child.kill();
-            let _ = process.child.wait();
-        }
-    }
 }
 
-impl Drop for Worker {
+impl Drop for Process {
     fn drop(&mut self) {
-        self.end();
+        // It may hang, or have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -105,11 +121,11 @@ fn fate(answer: &str) -> Fate {
 }
 
 impl Process {
-    fn start(folder: &Path) -> Result<Self, String> {
+    fn start(folder: &Path, device: &str) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|why| why.to_string())?;
         let mut child = Command::new(program)
             .arg("serve")
-            .env("ROOFLINT_EMULATOR", "small")
+            .env("ROOFLINT_EMULATOR", device)
             .env("ROOFLINT_EMULATOR_PTX", folder)
             .env("ROOFLINT_EMULATOR_FAULT", format!("timeout:{WATCHDOG}"))
             .stdin(Stdio::piped())
