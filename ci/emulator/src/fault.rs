@@ -26,8 +26,7 @@ fn wanted() -> &'static [(String, u64)] {
     })
 }
 
-const KINDS: [&str; 7] =
-    ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted", "timeout"];
+const KINDS: [&str; 7] = ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted", "timeout"];
 
 /// A fault that is not known here would be asked for in vain.
 pub fn unknown() -> Option<&'static str> {

@@ -19,6 +19,13 @@ pub enum Filling {
     Words(fn(u32) -> u32),
 }
 
+impl Filling {
+    /// Whether the kernel is to write it.
+    pub fn is_poison(&self) -> bool {
+        matches!(self, Self::Pattern(Pattern::Poison))
+    }
+}
+
 impl Direct {
     pub fn step(&self) -> Step {
         let buffers = (0..self.buffers.len() as u32).map(|slot| Arg::Buffer(Slot(slot)));
@@ -48,14 +55,15 @@ const STREAMED_WORDS: [u64; 8] = [4099, 64, 1, 1000, 12_288, 65_537, 100_003, 15
 
 /// Words that are summed in chunks, of which `memory_read` takes tiles of 256 or 320 packs and `intensity` tiles of 128
 /// or 256. The last chunk may have three packs more than the others.
-const SUMMED_WORDS: [u64; 25] = [
-    4099, 18, 64, 1, // A tile more than the others have in the last chunk.
-    131_071, 262_143, 327_679, // In the last chunk a pack less than whole tiles, then one more.
-    126_988, 258_060, 323_596, 520_204, 131_076, 262_148, 327_684,
+const SUMMED_WORDS: [u64; 26] = [
+    // Words and packs that are left.
+    4099, 18, 64, 1, // One tile more in the last chunk than in the others.
+    131_071, 262_143, 327_679, // In the last chunk a pack less than whole tiles, and one more.
+    126_988, 258_060, 323_596, 520_204, 651_276, 131_076, 262_148, 327_684,
     // Every row of a tile is the last that has packs, up to the end of the buffer.
     20_480, 53_248, 86_016, 118_784, 151_552, 184_320, 217_088, 249_856, 282_624, 315_392,
     // Slices of several tiles, and several slices.
-    1_003_700,
+    1_400_000,
 ];
 
 /// The benchmark's cases for an entry point, on a device of so many multiprocessors. Many show warps with no work, to
@@ -85,10 +93,8 @@ pub fn of(kernel: &str, entry: &str, units: u32) -> Vec<Case> {
         "empty" => vec![case("launch", &[("threads", 1)], &[("wait", "after_all"), ("submit", "stream")])],
         "fma" => vec![case("fma", &[("threads", 1)], &[("precision", precision(entry).1)])],
         "intensity" => {
-            let of = |(fmas, words)| case("intensity", &[("fmas", fmas), ("size", 4 * words)], &[]);
-            let points = [(8, 4099), (1, 4099), (24, 17), (2, 64), (4, 70_001), (40, 18)];
-            // Odd numbers of steps, so that a number that takes them twice is another.
-            points.into_iter().chain(SUMMED_WORDS[4..].iter().map(|words| (24, *words))).map(of).collect()
+            let of = |(fmas, words): (_, u64)| case("intensity", &[("fmas", fmas), ("size", 4 * words)], &[]);
+            [(8, 4099), (1, 4099), (24, 17), (2, 64), (4, 70_001), (40, 18)].map(of).into()
         }
         _ => Vec::new(),
     }
@@ -114,7 +120,7 @@ const POISON: Filling = Filling::Pattern(Pattern::Poison);
 
 /// Launches that no benchmark makes, within the kernel's contract: more work than blocks have threads, numbers of
 /// steps and lanes that fill no turn and no block, buffers with room behind what the kernel may touch.
-pub fn direct(kernel: &str, entry: &str) -> Vec<Direct> {
+pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
     let Some(kernel) = LAUNCHED.iter().find(|launched| **launched == kernel) else { return Vec::new() };
     let words = || Filling::Pattern(Pattern::Words { seed: 3 });
     let reals = |seed| Filling::Pattern(Pattern::Uniform { precision: Precision::F32, seed });
@@ -166,11 +172,16 @@ pub fn direct(kernel: &str, entry: &str) -> Vec<Direct> {
             parts.flat_map(|lanes| [(lanes, 5), (lanes, 300 + lanes / 16)]).chain([(1, 0)]).map(of).collect()
         }
         "intensity" => {
-            let numbers = |steps, every| {
-                vec![wide(4099), short(steps), short(every), Arg::F32(-1.0), Arg::F32(1.0), Arg::F32(1.25)]
+            let numbers = |words, steps, every| {
+                vec![wide(words), short(steps), short(every), Arg::F32(-1.0), Arg::F32(1.0), Arg::F32(1.25)]
             };
-            let of = |(steps, every)| of(vec![(6000, reals(1)), (300, POISON)], numbers(steps, every), 0);
-            [(0, 1), (1, 4), (31, 1), (48, 2)].map(of).into()
+            let of = |(words, steps, every)| {
+                let input = (words as usize + 200, reals(1));
+                of(vec![input, (300, POISON)], numbers(words, steps, every), 0)
+            };
+            let all = [(0, 1), (1, 4), (31, 1), (48, 2)].map(|(steps, every)| (4099, steps, every));
+            let sizes = SUMMED_WORDS[4..].iter().filter(|_| units == 1).map(|words| (*words, 3, 1));
+            all.into_iter().chain(sizes).map(of).collect()
         }
         _ => Vec::new(),
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::Trap;
 use super::block::Running;
+use super::late::Left;
 use crate::memory::{Cursor, View};
 use crate::module::Kernel;
 use crate::personality::Model;
@@ -40,6 +41,7 @@ pub struct Grid {
     pub shared_bytes: usize,
     pub machine: Machine,
     pub view: View,
+    pub left: Left,
     next: AtomicU64,
     finished: Mutex<Finished>,
     changed: Condvar,
@@ -64,8 +66,8 @@ impl Grid {
         view: View,
     ) -> Self {
         let shared_bytes = kernel.shared_bytes + dynamic_shared;
-        let (next, finished, changed) = Default::default();
-        Self { kernel, blocks, threads, params, shared_bytes, machine, view, next, finished, changed }
+        let (left, next, finished, changed) = Default::default();
+        Self { kernel, blocks, threads, params, shared_bytes, machine, view, left, next, finished, changed }
     }
 
     pub fn threads_per_block(&self) -> u32 {
@@ -141,6 +143,7 @@ impl Grid {
         while finished.working > 0 {
             finished = self.changed.wait(finished).unwrap_or_else(PoisonError::into_inner);
         }
+        self.left.perform(&mut Cursor::new(self.view.clone()));
         finished.trap.take().map_or(Ok(()), Err)
     }
 }
