@@ -121,11 +121,15 @@ fn run(asked: &Asked) -> Result<bool, String> {
     let fates = carry_out(&jobs, asked)?;
     problems.extend(jobs.iter().zip(&fates).filter_map(|(job, fate)| problem(job, fate, &listed)));
     print_table(&jobs, &fates);
+    print_new(&jobs, &fates, &listed);
     for problem in &problems {
         println!("FAILED {problem}");
     }
     let ran = jobs.iter().filter(|job| job.mutant.is_some()).count();
     println!("{ran} of {made} mutants in {:.0} s; {} failures", began.elapsed().as_secs_f64(), problems.len());
+    if !listed.unexamined.is_empty() {
+        println!("survivors not gone through yet: those of {}", listed.unexamined.join(", "));
+    }
     Ok(problems.is_empty())
 }
 
@@ -148,20 +152,45 @@ fn unknown(jobs: &[Job<'_>], listed: &Listed, all: bool) -> Vec<String> {
         jobs.iter().any(|job| job.entry.name == entry && job.mutant.as_ref().is_some_and(is))
     };
     let here = |entry: &str| all || jobs.iter().any(|job| job.entry.name == entry);
-    let unknown = listed.keys().filter(|(entry, key)| here(entry) && !made(entry, key));
+    let unknown = listed.reasons.keys().filter(|(entry, key)| here(entry) && !made(entry, key));
     unknown.map(|(entry, key)| format!("{entry}: '{key}' is listed, and is no mutant")).collect()
+}
+
+/// Whether nothing notices a mutant that is not listed.
+fn is_new(job: &Job<'_>, fate: &Fate, listed: &Listed) -> bool {
+    let is_listed = |mutant: &Mutant| listed.reasons.contains_key(&(job.entry.name.clone(), mutant.key.clone()));
+    *fate == Fate::Survived && job.mutant.as_ref().is_some_and(|mutant| !is_listed(mutant))
 }
 
 /// What is wrong with a fate, if anything is.
 fn problem(job: &Job<'_>, fate: &Fate, listed: &Listed) -> Option<String> {
     let key = job.mutant.as_ref().map(|mutant| (job.entry.name.clone(), mutant.key.clone()));
-    let listed = key.is_some_and(|key| listed.contains_key(&key));
+    let is_listed = key.is_some_and(|key| listed.reasons.contains_key(&key));
+    let orders = job.mutant.as_ref().is_some_and(|mutant| mutant.operator == "order");
     match fate {
         Fate::Broken(why) => Some(format!("{job}: this is no kernel: {why}")),
-        Fate::Survived if job.mutant.is_some() && !listed => Some(format!("{job}: nothing notices it")),
         Fate::Caught(why) if job.mutant.is_none() => Some(format!("{job}: {why}")),
-        Fate::Caught(why) if listed => Some(format!("{job}: is listed as a survivor, and is noticed: {why}")),
+        Fate::Caught(why) if is_listed => Some(format!("{job}: is listed as a survivor, and is noticed: {why}")),
+        Fate::Survived if is_new(job, fate, listed) && (orders || !listed.unexamined.contains(&job.file.kernel)) => {
+            Some(format!("{job}: nothing notices it"))
+        }
         _ => None,
+    }
+}
+
+/// Survivors that are not listed, as they would be.
+fn print_new(jobs: &[Job<'_>], fates: &[Fate], listed: &Listed) {
+    let mut new: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (job, fate) in jobs.iter().zip(fates).filter(|(job, fate)| is_new(job, fate, listed)) {
+        new.entry(&job.entry.name).or_default().extend(job.mutant.as_ref().map(|mutant| mutant.key.as_str()));
+    }
+    if !new.is_empty() {
+        println!("survivors that are not listed:");
+    }
+    for (entry, keys) in new {
+        println!("{entry} = [");
+        keys.iter().for_each(|key| println!("    \"{key}\","));
+        println!("]");
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::serve::{self, LOST, READY, RIGHT};
 
 /// A process that says nothing for so long is ended.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Instructions that a warp may execute before the emulator ends its kernel: some twenty times the longest of a kernel
 /// as it is.
