@@ -160,7 +160,7 @@ pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
             };
             (0..=17).map(|steps| (steps, 2)).chain([(9, 7)]).map(of).collect()
         }
-        "empty" => vec![of(vec![(2000, POISON)], vec![wide(100), short(5)], 2)],
+        "empty" => [100, 5].map(|slots| of(vec![(2000, POISON)], vec![wide(slots), short(5)], 2)).into(),
         "fma" => {
             let format = precision(entry).0;
             let (factor, term) = if [2, 4].contains(&format) { (5459.0, 3.0) } else { (1.0, 0.125) };

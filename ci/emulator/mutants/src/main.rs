@@ -181,7 +181,7 @@ fn problem(job: &Job<'_>, fate: &Fate, listed: &Listed) -> Option<String> {
 /// Survivors that are not listed, as they would be.
 fn print_new(jobs: &[Job<'_>], fates: &[Fate], listed: &Listed) {
     let mut new: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (job, fate) in jobs.iter().zip(fates).filter(|(job, fate)| is_new(job, fate, listed)) {
+    for (job, _) in jobs.iter().zip(fates).filter(|(job, fate)| is_new(job, fate, listed)) {
         new.entry(&job.entry.name).or_default().extend(job.mutant.as_ref().map(|mutant| mutant.key.as_str()));
     }
     if !new.is_empty() {
