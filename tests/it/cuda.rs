@@ -298,3 +298,43 @@ fn health_of_an_emulated_card_is_not_comparable() {
     assert_eq!(code, 3, "{text}");
     assert!(text.contains("not permitted"), "{text}");
 }
+
+/// A folder from which the emulator takes kernels, each made from the product's own.
+fn broken(kernel: &str, entries: &[&str], change: fn(&str) -> String) -> tempfile::TempDir {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("kernels/ptx/{kernel}.ptx"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let changed = change(&text);
+    assert_ne!(text, changed);
+    let folder = tempfile::tempdir().unwrap();
+    for entry in entries {
+        std::fs::write(folder.path().join(format!("{entry}.ptx")), &changed).unwrap();
+    }
+    folder
+}
+
+const COPY: &str = "run --device cuda:0 --bench memory --axis kernel=copy --axis size=64KiB --budget 20s --out here";
+
+#[test]
+fn a_run_finds_out_a_broken_kernel() {
+    // The last word of each pack is stored twice.
+    let twice = |text: &str| text.replace("%r13, %r14, %r15, %r16}", "%r13, %r14, %r16, %r16}");
+    let folder = broken("memory_copy", &["memory_copy_u8", "memory_copy_u12"], twice);
+    let environment = [("ROOFLINT_EMULATOR_PTX", folder.path().to_str().unwrap())];
+    let Some((code, text, run)) = emulated(COPY, &environment) else { return };
+    assert_ne!(code, 0, "{text}");
+    let outcomes = outcomes(&run);
+    assert!(matches!(outcomes.as_slice(), [rooflint::record::Outcome::Wrong(_)]), "{outcomes:?}");
+}
+
+#[test]
+fn a_latch_that_does_not_hold_is_told() {
+    // Its first look at the gate finds it open.
+    let open = |text: &str| text.replace("setp.ne.s32 \t%p2, %r5, 0;", "setp.ne.s32 \t%p2, %r5, 1;");
+    let folder = broken("latch", &["latch"], open);
+    let environment = [("ROOFLINT_EMULATOR_PTX", folder.path().to_str().unwrap())];
+    let Some((code, text, run)) = emulated(COPY, &environment) else { return };
+    assert_eq!(code, 0, "{text}");
+    let outcomes = outcomes(&run);
+    let measured = outcomes[0].measurement().unwrap();
+    assert!(measured.conditions["submission"].contains("did not hold"), "{:?}", measured.conditions);
+}

@@ -51,6 +51,8 @@ pub struct Address {
 
 pub struct Decoder<'a> {
     source: &'a ptx::Source,
+    /// Names that only one instruction of the kernel's own body has.
+    lonely: HashSet<&'a str>,
     /// Innermost last.
     scopes: Vec<HashMap<String, Symbol>>,
     /// Labels of the functions being decoded, the innermost call's last.
@@ -73,11 +75,16 @@ pub struct Decoder<'a> {
 }
 
 /// Decodes a kernel of a module whose variables have been placed.
-pub fn kernel(source: &ptx::Source, function: &Function, variables: &HashMap<String, Placed>) -> Decoded<Kernel> {
+pub fn kernel<'a>(
+    source: &'a ptx::Source,
+    function: &'a Function,
+    variables: &HashMap<String, Placed>,
+) -> Decoded<Kernel> {
     let mut globals: HashMap<_, _> =
         variables.iter().map(|(name, at)| (name.clone(), Symbol::Address(Space::Global, at.address))).collect();
     let mut decoder = Decoder {
         source,
+        lonely: ptx::lonely_names(function.body.as_deref().unwrap_or_default()),
         scopes: Vec::new(),
         labels: Vec::new(),
         returns: Vec::new(),
@@ -424,6 +431,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// A register to write; `_` is one nobody reads.
+    /// Whether a result is never read, as far as can be told.
+    pub fn is_unread(&self, operand: &Operand) -> bool {
+        self.calls.len() == 1
+            && matches!(operand, Operand::Name(name) if name == "_" || self.lonely.contains(name.as_str()))
+    }
+
     pub fn register(&mut self, operand: &Operand) -> Decoded<Register> {
         match operand {
             Operand::Name(name) if name == "_" => Ok(self.new_register()),

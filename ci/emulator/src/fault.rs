@@ -1,5 +1,5 @@
 //! Faults on demand: `ROOFLINT_EMULATOR_FAULT` = a list like `out_of_memory:3,hang:7`, each at the given allocation or
-//! kernel execution of the process, counted from 1.
+//! kernel execution of the process, counted from 1. `timeout:N` is no fault but a watchdog: see [`timeout`].
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +26,7 @@ fn wanted() -> &'static [(String, u64)] {
     })
 }
 
-const KINDS: [&str; 6] = ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted"];
+const KINDS: [&str; 7] = ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted", "timeout"];
 
 /// A fault that is not known here would be asked for in vain.
 pub fn unknown() -> Option<&'static str> {
@@ -61,6 +61,13 @@ pub fn launch() -> Result<(), Trap> {
         return Err(Trap::new(code::ILLEGAL_ADDRESS, "an illegal address, as asked for"));
     }
     Ok(())
+}
+
+/// Instructions that a warp may execute without ever waiting before its kernel is ended, as by a display's watchdog.
+pub fn timeout() -> u64 {
+    static TIMEOUT: OnceLock<u64> = OnceLock::new();
+    let find = || wanted().iter().find(|(kind, _)| kind == "timeout").map_or(u64::MAX, |(_, limit)| *limit);
+    *TIMEOUT.get_or_init(find)
 }
 
 /// Whether the device has been lost.

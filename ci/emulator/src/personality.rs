@@ -1,5 +1,5 @@
-//! Which driver and devices are presented: `ROOFLINT_EMULATOR` = `a100` (the default), `h100`, `small`, `two`,
-//! `none` or `old-driver`.
+//! Which driver and devices are presented: `ROOFLINT_EMULATOR` = `a100` (the default), `h100`, `small`, `tiny`,
+//! `two`, `none` or `old-driver`.
 
 use std::sync::OnceLock;
 
@@ -66,6 +66,16 @@ const SMALL: Model = Model {
     ..A100
 };
 
+/// One multiprocessor: little work is many turns for each of its warps.
+const TINY: Model = Model {
+    name: "Emulated A100-1MP-2GB (PTX interpreter)",
+    multiprocessors: 1,
+    memory_bytes: 2 << 30,
+    bus_bits: 512,
+    l2_bytes: 256 << 10,
+    ..A100
+};
+
 /// A driver with its devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Personality {
@@ -89,6 +99,7 @@ pub fn named(name: &str) -> Option<Personality> {
         "a100" => NEW,
         "h100" => Personality { devices: &[H100], ..NEW },
         "small" => Personality { devices: &[SMALL], ..NEW },
+        "tiny" => Personality { devices: &[TINY], ..NEW },
         "two" => Personality { devices: &[A100, A100], ..NEW },
         "none" => Personality { devices: &[], ..NEW },
         "old-driver" => Personality { driver_version: 12_000, ptx: (8, 0), old: true, ..NEW },

@@ -9,6 +9,7 @@ pub mod launch;
 pub mod memory;
 pub mod module;
 pub mod occupancy;
+pub mod replace;
 pub mod stream;
 
 use std::collections::HashMap;

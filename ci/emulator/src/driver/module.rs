@@ -31,8 +31,25 @@ pub static FUNCTIONS: Handles<Function> = Handles::new();
 /// Shared memory a block has without asking for more.
 pub const SHARED_DEFAULT: u32 = 48 << 10;
 
+/// A handle for a kernel, with the driver's defaults.
+pub fn offer(kernel: Arc<Kernel>, module: Arc<Module>) -> Handle {
+    let dynamic_limit = AtomicU32::new(SHARED_DEFAULT.saturating_sub(kernel.shared_bytes as u32));
+    FUNCTIONS.insert(Arc::new(Function { kernel, module, dynamic_limit, carveout: AtomicU32::new(u32::MAX) }))
+}
+
 /// Why a module was refused.
-struct Refusal(Code, String);
+pub struct Refusal(Code, String);
+
+impl Refusal {
+    /// Its code; the reason is printed where that is asked for.
+    pub fn said(&self) -> Code {
+        let Self(code, why) = self;
+        if std::env::var_os("ROOFLINT_EMULATOR_LOG").is_some_and(|value| value != "0") {
+            eprintln!("rooflint-emulator: module refused ({code}): {why}");
+        }
+        *code
+    }
+}
 
 /// `sm_90a` as (90, true): features of that architecture alone.
 fn target(text: &str) -> Option<(u32, bool)> {
@@ -42,7 +59,8 @@ fn target(text: &str) -> Option<(u32, bool)> {
     Some((number.parse().ok()?, digits.ends_with('a')))
 }
 
-fn load(context: &Context, text: &str) -> Result<Module, Refusal> {
+/// Parses and decodes a module for a context's device.
+pub fn load(context: &Context, text: &str) -> Result<Module, Refusal> {
     let source = ptx::parse(text).map_err(|why| Refusal(code::INVALID_PTX, why))?;
     let personality = super::device::personality().map_err(|code| Refusal(code, String::new()))?;
     if source.version > personality.ptx {
@@ -135,13 +153,10 @@ unsafe fn load_data(module: *mut Handle, image: *const c_void, log: &Log) -> Ans
                 put(module, MODULES.insert(Arc::new(loaded)))
             }
         }
-        Err(Refusal(code, why)) => {
-            if std::env::var_os("ROOFLINT_EMULATOR_LOG").is_some_and(|value| value != "0") {
-                eprintln!("rooflint-emulator: module refused ({code}): {why}");
-            }
+        Err(refusal) => {
             // SAFETY: the caller's promise.
-            unsafe { log.write(&why) };
-            Err(code)
+            unsafe { log.write(&refusal.1) };
+            Err(refusal.said())
         }
     }
 }
@@ -204,22 +219,20 @@ unsafe fn name_of<'a>(name: *const c_char) -> Answer<&'a str> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleGetFunction(function: *mut Handle, module: Handle, name: *const c_char) -> Code {
     answer(|| {
-        context::current()?;
+        let context = context::current()?;
         let loaded = MODULES.get(module)?;
         // SAFETY: the API's contract.
         let name = unsafe { name_of(name) }?;
+        if let Some(replaced) = super::replace::function(&context, name)? {
+            // SAFETY: the API's contract.
+            return unsafe { put(function, replaced) };
+        }
         let mut functions = super::lock(&loaded.functions);
         let handle = match functions.iter().find(|(known, _)| known == name) {
             Some((_, handle)) => *handle,
             None => {
                 let kernel = Arc::clone(loaded.module.kernels.get(name).ok_or(code::NOT_FOUND)?);
-                let static_bytes = kernel.shared_bytes as u32;
-                let handle = FUNCTIONS.insert(Arc::new(Function {
-                    kernel,
-                    module: Arc::clone(&loaded.module),
-                    dynamic_limit: AtomicU32::new(SHARED_DEFAULT.saturating_sub(static_bytes)),
-                    carveout: AtomicU32::new(u32::MAX),
-                }));
+                let handle = offer(kernel, Arc::clone(&loaded.module));
                 functions.push((name.to_owned(), handle));
                 handle
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::grid::Grid;
+use super::late::Queue;
 use super::race::Race;
 use super::warp::{Turn, Warp};
 use super::{Mask, Trap};
@@ -33,6 +34,8 @@ pub struct Block {
     /// Barriers in shared memory, by address.
     pub mbarriers: HashMap<u64, Mbarrier>,
     pub race: Race,
+    /// Executed, and not seen by others yet.
+    pub late: Queue,
     alive: u32,
 }
 
@@ -105,8 +108,8 @@ impl Running {
         (0..).zip(&mut warps).for_each(|(index, warp): (u32, &mut Warp)| warp.start(in_warp(index)));
         shared.fill(0xFF);
         race.start();
-        let (barriers, mbarriers) = Default::default();
-        Self { block: Block { index, shared, barriers, mbarriers, race, alive: threads }, warps }
+        let (barriers, mbarriers, late) = Default::default();
+        Self { block: Block { index, shared, barriers, mbarriers, race, late, alive: threads }, warps }
     }
 
     /// Gives each warp one turn. True when all are done.
@@ -117,6 +120,10 @@ impl Running {
                 let [x, y, z] = self.block.index;
                 Trap::new(trap.code, format!("block ({x},{y},{z}), warp {}: {}", warp.index, trap.why))
             })?;
+            if turn == Turn::Ready {
+                self.block.late.perform(memory);
+                grid.left.perform(memory);
+            }
             done &= turn == Turn::Done;
             ready |= turn == Turn::Ready;
         }
@@ -128,6 +135,9 @@ impl Running {
                 code::LAUNCH_FAILED,
                 format!("warps {waiting:#x} wait at barriers that the others never reach"),
             ));
+        }
+        if done {
+            grid.left.add(&mut self.block.late);
         }
         Ok(done)
     }

@@ -4,10 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
 
 use super::Trap;
 use super::block::Running;
+use super::late::Left;
 use crate::memory::{Cursor, View};
 use crate::module::Kernel;
 use crate::personality::Model;
@@ -41,7 +41,7 @@ pub struct Grid {
     pub shared_bytes: usize,
     pub machine: Machine,
     pub view: View,
-    pub started: Instant,
+    pub left: Left,
     next: AtomicU64,
     finished: Mutex<Finished>,
     changed: Condvar,
@@ -66,9 +66,8 @@ impl Grid {
         view: View,
     ) -> Self {
         let shared_bytes = kernel.shared_bytes + dynamic_shared;
-        let (next, finished, changed) = Default::default();
-        let started = Instant::now();
-        Self { kernel, blocks, threads, params, shared_bytes, machine, view, started, next, finished, changed }
+        let (left, next, finished, changed) = Default::default();
+        Self { kernel, blocks, threads, params, shared_bytes, machine, view, left, next, finished, changed }
     }
 
     pub fn threads_per_block(&self) -> u32 {
@@ -144,6 +143,7 @@ impl Grid {
         while finished.working > 0 {
             finished = self.changed.wait(finished).unwrap_or_else(PoisonError::into_inner);
         }
+        self.left.perform(&mut Cursor::new(self.view.clone()));
         finished.trap.take().map_or(Ok(()), Err)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod grid;
+pub mod late;
 pub mod race;
 pub mod shared;
 pub mod warp;

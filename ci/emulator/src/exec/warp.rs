@@ -7,9 +7,9 @@ use super::block::Block;
 use super::grid::Grid;
 use super::shared::Copies;
 use super::{Ctx, Flow, Lanes, Mask, Trap};
-use crate::code;
 use crate::isa::wgmma::Products;
 use crate::memory::Cursor;
+use crate::{code, fault};
 
 /// Instructions a warp executes before another has its turn.
 const TURN: u32 = 4096;
@@ -31,6 +31,8 @@ pub struct Warp {
     pub products: Products,
     /// Looks at barriers in shared memory that were in vain.
     pub looks: u32,
+    /// Instructions of turns that it used up.
+    spent: u64,
     groups: Vec<Group>,
     /// Lanes that ran until the last turn ended.
     behind: Mask,
@@ -75,6 +77,7 @@ impl Warp {
             stores: Copies::default(),
             products: Products::default(),
             looks: 0,
+            spent: 0,
             groups: Vec::new(),
             behind: 0,
         }
@@ -87,6 +90,7 @@ impl Warp {
         (self.copies, self.stores, self.products) = Default::default();
         self.groups = vec![Group { pc: 0, mask: self.alive, state: State::Ready }];
         self.behind = 0;
+        self.spent = 0;
     }
 
     /// Runs for one turn.
@@ -165,6 +169,10 @@ impl Warp {
         let limit = self.groups.iter().map(|group| group.pc).filter(|other| *other > pc).min().unwrap_or(u32::MAX);
         loop {
             if *left == 0 {
+                self.spent += u64::from(TURN);
+                if self.spent > fault::timeout() {
+                    return Err(Trap::new(code::LAUNCH_TIMEOUT, "more instructions than the watchdog allows"));
+                }
                 return Ok(self.give_way(&[Group { pc, mask, state: State::Ready }]));
             }
             *left -= 1;

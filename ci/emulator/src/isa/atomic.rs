@@ -1,15 +1,13 @@
 //! Atomic operations. PTX ISA 9.7.13 `atom`, `red`.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
 
 use super::memory::{Where, order, resolve, space};
 use crate::decode::{Decoded, Decoder, Modifiers};
+use crate::exec::late::{Late, Update, replace};
 use crate::exec::{Ctx, Flow, Run, Trap, lanes};
 use crate::number::{BF16, F16, Format, Rounding, add_odd};
 use crate::ptx::{Statement, Type, sign_extend, truncate};
-
-/// The new value from the old one and the operands.
-type Update = Box<dyn Fn(u64, u64, u64) -> u64 + Send + Sync>;
 
 fn update(name: &str, ty: Type) -> Decoded<Update> {
     let bits = ty.bits();
@@ -18,22 +16,22 @@ fn update(name: &str, ty: Type) -> Decoded<Update> {
     };
     Ok(match name {
         "add" => adder(ty)?,
-        "min" if ty.integer() => Box::new(move |old, b, _| if less(b, old) { b } else { old }),
-        "max" if ty.integer() => Box::new(move |old, b, _| if less(old, b) { b } else { old }),
-        "inc" => Box::new(|old, b, _| if old >= b { 0 } else { old + 1 }),
-        "dec" => Box::new(|old, b, _| if old == 0 || old > b { b } else { old - 1 }),
-        "and" => Box::new(|old, b, _| old & b),
-        "or" => Box::new(|old, b, _| old | b),
-        "xor" => Box::new(|old, b, _| old ^ b),
-        "exch" => Box::new(|_, b, _| b),
-        "cas" => Box::new(|old, compare, new| if old == compare { new } else { old }),
+        "min" if ty.integer() => Arc::new(move |old, b, _| if less(b, old) { b } else { old }),
+        "max" if ty.integer() => Arc::new(move |old, b, _| if less(old, b) { b } else { old }),
+        "inc" => Arc::new(|old, b, _| if old >= b { 0 } else { old + 1 }),
+        "dec" => Arc::new(|old, b, _| if old == 0 || old > b { b } else { old - 1 }),
+        "and" => Arc::new(|old, b, _| old & b),
+        "or" => Arc::new(|old, b, _| old | b),
+        "xor" => Arc::new(|old, b, _| old ^ b),
+        "exch" => Arc::new(|_, b, _| b),
+        "cas" => Arc::new(|old, compare, new| if old == compare { new } else { old }),
         _ => return Err(format!("'.{name}' is not covered for {ty:?}")),
     })
 }
 
 fn adder(ty: Type) -> Decoded<Update> {
     let half = |format: Format, count: u32| -> Update {
-        Box::new(move |old, b, _| {
+        Arc::new(move |old, b, _| {
             (0..count).fold(0, |word, part| {
                 let value = |from: u64| format.decode((from >> (16 * part)) as u32 & 0xFFFF);
                 let sum = format.encode(add_odd(value(old), value(b)), Rounding::NearestEven, false);
@@ -42,11 +40,11 @@ fn adder(ty: Type) -> Decoded<Update> {
         })
     };
     Ok(match ty {
-        Type::F32 => Box::new(|old, b, _| (f32::from_bits(old as u32) + f32::from_bits(b as u32)).to_bits().into()),
-        Type::F64 => Box::new(|old, b, _| (f64::from_bits(old) + f64::from_bits(b)).to_bits()),
+        Type::F32 => Arc::new(|old, b, _| (f32::from_bits(old as u32) + f32::from_bits(b as u32)).to_bits().into()),
+        Type::F64 => Arc::new(|old, b, _| (f64::from_bits(old) + f64::from_bits(b)).to_bits()),
         Type::F16x2 => half(F16, 2),
         Type::Bf16x2 => half(BF16, 2),
-        _ if ty.integer() => Box::new(move |old, b, _| truncate(old.wrapping_add(b), ty.bits())),
+        _ if ty.integer() => Arc::new(move |old, b, _| truncate(old.wrapping_add(b), ty.bits())),
         _ => return Err(format!("not covered for {ty:?}")),
     })
 }
@@ -65,6 +63,7 @@ fn decode(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>, returns: bo
     let operands = &s.operands[..];
     let (to, operands) = if returns { (Some(d.register(&operands[0])?), &operands[1..]) } else { (None, operands) };
     let at = d.address(operands.first().ok_or("an operand is missing")?)?;
+    let releases = m.0.iter().any(|word| ["release", "acq_rel"].contains(word));
     order(m);
     m.flag("noftz");
     let space = space(m, at.space)?;
@@ -86,6 +85,8 @@ fn decode(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>, returns: bo
     let b = d.source(&operands[1], ty)?;
     let c = d.source(operands.get(2).unwrap_or(&operands[1]), ty)?;
     let update = update(name, ty)?;
+    // Nobody waits for a value that nobody reads.
+    let late = !releases && to.is_none_or(|_| d.is_unread(&s.operands[0]));
     let bits = ty.bits();
     Ok(Box::new(move |ctx| {
         let (bases, b, c) = (*ctx.get(at.base), *ctx.get(b), *ctx.get(c));
@@ -93,7 +94,11 @@ fn decode(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>, returns: bo
         for lane in lanes(ctx.exec) {
             let address = bases[lane].wrapping_add(at.offset);
             let (b, c) = (truncate(b[lane], bits), truncate(c[lane], bits));
-            old[lane] = ctx.atomic(space, address, ty.bytes(), |old| update(old, b, c))?;
+            if late && resolve(space, address).0 == Where::Global {
+                ctx.atomic_late(Late { address, size: ty.bytes(), update: Arc::clone(&update), operands: [b, c] })?;
+            } else {
+                old[lane] = ctx.atomic(space, address, ty.bytes(), |old| update(old, b, c))?;
+            }
         }
         if let Some(to) = to {
             ctx.set(to, &old);
@@ -119,16 +124,13 @@ impl Ctx<'_> {
         }
         let host = self.global(address, size)?;
         // SAFETY: `global` gave an aligned address inside a live allocation.
-        unsafe {
-            if size == 4 {
-                let word = AtomicU32::from_ptr(host.cast());
-                let old = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| Some(f(old.into()) as u32));
-                Ok(old.unwrap_or_default().into())
-            } else {
-                let word = AtomicU64::from_ptr(host.cast());
-                let old = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| Some(f(old)));
-                Ok(old.unwrap_or_default())
-            }
-        }
+        Ok(unsafe { replace(host, size, f) })
+    }
+
+    /// The same in global memory, to be performed later.
+    fn atomic_late(&mut self, late: Late) -> Result<(), Trap> {
+        self.global_before(late.address, late.size)?;
+        self.block.late.add(late);
+        Ok(())
     }
 }

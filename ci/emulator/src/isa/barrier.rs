@@ -128,10 +128,10 @@ pub fn red(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded
     reduce(d, s, m, false)
 }
 
-/// Memory is coherent here; what a fence means to the host's memory, the host's fence does.
+/// Memory is coherent here but for what is late; what a fence means to the host's memory, the host's fence does.
 pub fn fence(_: &mut Decoder<'_>, _: &Statement, m: &mut Modifiers<'_>) -> Decoded<Run> {
     m.one_of(&["sc", "acq_rel", "acquire", "release"]);
-    m.one_of(&["cta", "cluster", "gpu", "sys", "gl"]);
+    let block_alone = matches!(m.one_of(&["cta", "cluster", "gpu", "sys", "gl"]), Some("cta"));
     if m.flag("proxy") {
         let proxy = m.matching(|word| word == "alias" || word.starts_with("async")).ok_or("the proxy is missing")?;
         let space = m.one_of(&["global", "shared::cta", "shared::cluster"]);
@@ -144,7 +144,11 @@ pub fn fence(_: &mut Decoder<'_>, _: &Statement, m: &mut Modifiers<'_>) -> Decod
             Ok(Flow::Next)
         }));
     }
-    Ok(Box::new(|_| {
+    Ok(Box::new(move |ctx| {
+        if !block_alone {
+            // What others of the block did before a barrier included.
+            ctx.block.late.perform(ctx.memory);
+        }
         host_fence(Ordering::SeqCst);
         Ok(Flow::Next)
     }))

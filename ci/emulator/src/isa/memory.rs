@@ -197,9 +197,18 @@ pub fn st(d: &mut Decoder<'_>, s: &Statement, m: &mut Modifiers<'_>) -> Decoded<
 }
 
 impl Ctx<'_> {
-    /// The host's address of `size` bytes of global memory.
+    /// The host's address of `size` bytes of global memory, where the block's own atomics have been performed.
     #[inline]
     pub fn global(&mut self, address: u64, size: usize) -> Result<*mut u8, Trap> {
+        if self.block.late.reaches(address, size) {
+            self.block.late.perform(self.memory);
+        }
+        self.global_before(address, size)
+    }
+
+    /// The same before that.
+    #[inline]
+    pub fn global_before(&mut self, address: u64, size: usize) -> Result<*mut u8, Trap> {
         let align = size.next_power_of_two();
         if !address.is_multiple_of(align as u64) {
             return Err(misaligned("global", address, align));

@@ -21,8 +21,12 @@ fn thread(ctx: &Ctx<'_>, lane: u32, axis: usize) -> u64 {
     u64::from([linear % x, linear / x % y, linear / x / y][axis])
 }
 
+/// It goes on between kernels, as on hardware, at a rate that does not change and from a start of each multiprocessor's
+/// own.
 fn clock(ctx: &Ctx<'_>) -> u64 {
-    (ctx.grid.started.elapsed().as_secs_f64() * ctx.grid.machine.clock_hz) as u64
+    const START: u64 = 1 << 44;
+    let unit = block(ctx) % u64::from(ctx.grid.machine.multiprocessors);
+    START + (unit << 32) + (global_timer() as f64 * 1e-9 * ctx.grid.machine.clock_hz) as u64
 }
 
 fn block(ctx: &Ctx<'_>) -> u64 {

@@ -4,7 +4,7 @@ mod lexer;
 mod parser;
 mod types;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub use parser::parse;
 pub use types::{Type, sign_extend, truncate};
@@ -126,6 +126,24 @@ impl Operand {
             Self::Int(_) | Self::F32(_) | Self::F64(_) => {}
         }
     }
+}
+
+/// Names that only one instruction among some items has.
+pub fn lonely_names(items: &[Item]) -> HashSet<&str> {
+    fn count<'a>(items: &'a [Item], into: &mut HashMap<&'a str, u32>) {
+        for item in items {
+            match item {
+                Item::Scope(items) => count(items, into),
+                Item::Statement(statement) => {
+                    statement.names().into_iter().for_each(|name| *into.entry(name).or_default() += 1);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut counts = HashMap::new();
+    count(items, &mut counts);
+    counts.into_iter().filter(|(_, count)| *count == 1).map(|(name, _)| name).collect()
 }
 
 /// All names that instructions among some items have.

@@ -208,3 +208,27 @@ fn bulk_copies_go_through_barriers_and_fences() {
         assert!(!without(line).is_ok_and(|result| result == expected), "without '{line}' it passes");
     }
 }
+
+#[test]
+fn without_a_fence_others_see_atomics_late() {
+    // Each block adds one and says that it is done; the last takes the sum.
+    let text = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 out) {\n\
+        .reg .b32 %r<4>; .reg .b64 %rd<2>; .reg .pred %p;\n\
+        ld.param.u64 %rd0, [out]; atom.global.add.u32 %r0, [%rd0], 1; membar.gl;\n\
+        atom.global.inc.u32 %r1, [%rd0+4], 7; setp.ne.u32 %p, %r1, 7; @%p bra DONE;\n\
+        atom.global.exch.b32 %r2, [%rd0], 0; st.global.u32 [%rd0+8], %r2;\nDONE: ret; }";
+    let total = |text: &str| {
+        let out = Buffer::of(&[0u32; 3]);
+        run(text, [8, 1], &[&out]).unwrap_or_else(|trap| panic!("{}", trap.why));
+        let words = out.read::<u32>();
+        // In the end nothing is missing.
+        assert_eq!((words[0] + words[2], words[1]), (8, 0));
+        words[2]
+    };
+    assert_eq!(total(text), 8);
+    assert!(total(&text.replace("membar.gl;", "")) < 8);
+    assert!(total(&text.replace("membar.gl;", "membar.cta;")) < 8);
+    // One whose result is used is waited for; a later read of the same address sees it.
+    let used = text.replace("st.global.u32 [%rd0+8], %r2", "st.global.u32 [%rd0+8], %r2; add.u32 %r3, %r0, 1");
+    assert_eq!(total(&used.replace("membar.gl;", "")), 8);
+}

@@ -203,3 +203,49 @@ fn a_kernel_hangs_when_asked_for() {
         assert_eq!(unsafe { sys::cuStreamQuery(raw.stream) } as u32, 600);
     });
 }
+
+/// What the kernel of a file leaves; `None` if there is none to be had.
+fn replaced(raw: &Raw) -> Option<u32> {
+    let load = raw.find(KERNEL, "load")?;
+    let memory = raw.allocate(8).expect("memory");
+    // SAFETY: memory of this context.
+    ok(unsafe { sys::cuMemsetD32_v2(memory, 11, 2) });
+    assert_eq!(raw.launch(load, [1, 1], &[memory, memory + 4]), 0);
+    assert_eq!(raw.synchronize(), 0);
+    Some(raw.words(memory + 4, 1)[0])
+}
+
+#[test]
+fn a_kernel_in_a_file_stands_in_for_the_programs_own() {
+    emulated("personalities::a_kernel_in_a_file_stands_in_for_the_programs_own", "tiny", "", || {
+        let folder = std::env::temp_dir().join(format!("rooflint-emulator-test-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        // SAFETY: no other thread of this process reads or writes its environment.
+        unsafe { std::env::set_var("ROOFLINT_EMULATOR_PTX", &folder) };
+        let (raw, file) = (Raw::open(), folder.join("load.ptx"));
+        let put = |text: &str| std::fs::write(&file, text).expect("a file");
+        assert_eq!(replaced(&raw), Some(11));
+        put(&KERNEL.replace("[%rd1], %r", "[%rd1], 5"));
+        assert_eq!(replaced(&raw), Some(5));
+        put(&KERNEL.replace("[%rd1], %r", "[%rd1], 6"));
+        assert_eq!(replaced(&raw), Some(6));
+        // Without the entry point it hides the program's.
+        put(&KERNEL.replace(".entry load", ".entry other"));
+        assert_eq!(replaced(&raw), None);
+        std::fs::remove_file(&file).expect("the file");
+        assert_eq!(replaced(&raw), Some(11));
+        std::fs::remove_dir_all(&folder).expect("the folder");
+    });
+}
+
+#[test]
+fn a_watchdog_ends_a_kernel_that_does_not_end() {
+    emulated("personalities::a_watchdog_ends_a_kernel_that_does_not_end", "tiny", "timeout:100000", || {
+        let raw = Raw::open();
+        let endless = KERNEL.replace("    ret;", "again:\n    bra again;");
+        let load = raw.function(&endless, "load");
+        let memory = raw.allocate(8).expect("memory");
+        assert_eq!(raw.launch(load, [1, 1], &[memory, memory + 4]), 0);
+        assert_eq!(raw.synchronize(), 702);
+    });
+}

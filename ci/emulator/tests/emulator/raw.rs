@@ -50,12 +50,17 @@ impl Raw {
 
     /// A kernel out of PTX text.
     pub fn function(&self, text: &str, name: &str) -> sys::CUfunction {
+        self.find(text, name).expect("a kernel")
+    }
+
+    /// The same; `None` if the driver finds none of the name.
+    pub fn find(&self, text: &str, name: &str) -> Option<sys::CUfunction> {
         let module = self.module(text.as_bytes()).unwrap_or_else(|(code, log)| panic!("{code}: {log}"));
         let name = CString::new(name).expect("a name");
         let mut function = std::ptr::null_mut();
         // SAFETY: a module and a C string.
-        unsafe { ok(sys::cuModuleGetFunction(&mut function, module, name.as_ptr())) };
-        function
+        let code = unsafe { sys::cuModuleGetFunction(&mut function, module, name.as_ptr()) };
+        (code as u32 == 0).then_some(function)
     }
 
     /// Launches with arguments of 8 bytes each. Gives the code.
