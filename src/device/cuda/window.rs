@@ -245,7 +245,8 @@ impl Queue {
         let spoiled = latched && !(held && self.word(1) == 1);
         if spoiled {
             // What held the host once will do so again: better a labelled time than none.
-            self.unlatched = Some("a latch did not hold until all was queued: times include the host's part".to_owned());
+            self.unlatched =
+                Some("a latch did not hold until all was queued: times include the host's part".to_owned());
         }
         let clock_hz = self.clock_hz();
         let mut times_s = Vec::with_capacity(batch.len());
