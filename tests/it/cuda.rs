@@ -312,7 +312,7 @@ fn broken(kernel: &str, entries: &[&str], change: fn(&str) -> String) -> tempfil
     folder
 }
 
-const COPY: &str = "run --device cuda:0 --bench memory --axis kernel=copy --axis size=64KiB --budget 20s --out here";
+const COPY: &str = "run --device cuda:0 --bench memory --axis kernel=copy --axis size=64KiB --budget 60s --out here";
 
 #[test]
 fn a_run_finds_out_a_broken_kernel() {
