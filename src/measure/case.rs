@@ -124,7 +124,6 @@ fn attempt(
     }
     watch(Phase::WarmingUp);
     let timer = device.timer().clone();
-    let conditions = device.conditions();
     let rows = program.bindings.len() as u32;
     let lasting = settings.sustained(device.info().kind);
     let mut sampler = Sampler::calibrate(device, id, rows, wait, protocol.sample_min_s, deadline)?;
@@ -141,6 +140,8 @@ fn attempt(
         }
     };
     let repeats = sampler.repeats;
+    // What the timed windows met is among them.
+    let conditions = device.conditions();
 
     watch(Phase::Checking);
     let check = check(device, benchmark, case, &program)?;

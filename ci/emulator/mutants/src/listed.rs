@@ -8,6 +8,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
+    without_cases: Vec<String>,
     unexamined: Vec<String>,
     survivors: Vec<Group>,
 }
@@ -23,6 +24,8 @@ struct Group {
 
 /// What is said of mutants.
 pub struct Listed {
+    /// Kernels that there are no cases for yet.
+    pub without_cases: Vec<String>,
     /// Kernels whose survivors have not been gone through.
     pub unexamined: Vec<String>,
     /// The reason of each listed mutant, by entry point and key.
@@ -43,5 +46,5 @@ pub fn read(path: &Path) -> Result<Listed, String> {
             }
         }
     }
-    Ok(Listed { unexamined: list.unexamined, reasons })
+    Ok(Listed { without_cases: list.without_cases, unexamined: list.unexamined, reasons })
 }

@@ -100,6 +100,7 @@ fn run(asked: &Asked) -> Result<bool, String> {
     let listed = listed::read(&home.join("survivors.toml"))?;
     let mut files = files(&home.join("../../../kernels/ptx"))?;
     files.retain(|file| asked.kernel.as_ref().is_none_or(|kernel| file.kernel == *kernel));
+    files.retain(|file| !listed.without_cases.contains(&file.kernel));
     // Each entry point as it is comes first: what finds fault with that would find fault with anything.
     let mut all = Vec::new();
     for file in &files {
@@ -127,6 +128,9 @@ fn run(asked: &Asked) -> Result<bool, String> {
     }
     let ran = jobs.iter().filter(|job| job.mutant.is_some()).count();
     println!("{ran} of {made} mutants in {:.0} s; {} failures", began.elapsed().as_secs_f64(), problems.len());
+    if !listed.without_cases.is_empty() {
+        println!("no mutants for want of cases: {}", listed.without_cases.join(", "));
+    }
     if !listed.unexamined.is_empty() {
         println!("survivors not gone through yet: those of {}", listed.unexamined.join(", "));
     }
