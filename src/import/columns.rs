@@ -174,7 +174,8 @@ impl Reading<'_> {
     ) -> Result<(), Fault> {
         let (mut done, mut cells, mut levels) = (0, Vec::new(), Vec::new());
         while done < rows {
-            (cells.clear(), levels.clear());
+            cells.clear();
+            levels.clear();
             let (records, found, _) = reader.read_records(BATCH, Some(&mut levels), None, &mut cells)?;
             if found < records {
                 return Err(self.wrong(None, format!("{} of its cells are empty", records - found)));

@@ -162,7 +162,7 @@ fn product(m: u64, n: u64, precision: &str, time_s: f64) -> Record {
 fn judged_record(case: Case, time_s: f64) -> Record {
     let work = operations::work(&case).unwrap();
     let quantity = operations::quantity(&case.benchmark).unwrap();
-    let measurement = crate::sample_run::measurement([time_s].into_iter(), 1);
+    let measurement = crate::sample_run::measurement([time_s], 1);
     let outcome = Outcome::Measured(Box::new(measurement));
     crate::sample_run::record(case, quantity, work, outcome)
 }

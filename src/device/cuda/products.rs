@@ -121,11 +121,14 @@ fn sixteen_bits(m: u64, n: u64, capability: (u32, u32)) -> Vec<Way> {
 
 /// Products of warps: one tile for few rows, else the large ones that c fills.
 fn warps(m: u64, n: u64) -> Vec<Way> {
-    match m {
-        0..=FEWEST_ROWS => vec![WARPS_16X64],
-        0..=FEW_ROWS => vec![WARPS_64X64],
-        _ if n > 128 => vec![WARPS_128X128, WARPS_128X256],
-        _ => vec![WARPS_128X128],
+    if m <= FEWEST_ROWS {
+        vec![WARPS_16X64]
+    } else if m <= FEW_ROWS {
+        vec![WARPS_64X64]
+    } else if n > 128 {
+        vec![WARPS_128X128, WARPS_128X256]
+    } else {
+        vec![WARPS_128X128]
     }
 }
 
