@@ -4,9 +4,9 @@
 
 // The passes of a block over `rows` rows of 512 bytes, handed to the warps in tiles of ROWS rows (the last tile of a
 // pass may have fewer). The tiles of all passes are one sequence: no pass waits for the one before, and a unit
-// of a few tiles still keeps every warp busy.
+// of a few tiles still keeps every warp busy. A pass begins `part` of `parts` into the rows, and goes around.
 template <u32 ROWS>
-__device__ __forceinline__ uint4 passes_over(const uint4* in, u32 rows, u64 passes) {
+__device__ __forceinline__ uint4 passes_over(const uint4* in, u32 rows, u64 passes, u64 part, u64 parts) {
     // Opaque, or the compiler makes the address anew, from the thread's number on, in every turn.
     const uint4* from;
     asm volatile("mov.u64 %0, %1;" : "=l"(from) : "l"(in));
@@ -14,7 +14,7 @@ __device__ __forceinline__ uint4 passes_over(const uint4* in, u32 rows, u64 pass
     const u32 hop = warps % tiles;
     const u64 total = passes * tiles;
     uint4 sum = {0, 0, 0, 0};
-    u32 tile = warp_of_block() % tiles;
+    u32 tile = (u32)((warp_of_block() + tiles * part / parts) % tiles);
     for (u64 at = warp_of_block(); at < total; at += warps) {
         const uint4* first = from + (u64)tile * (ROWS * WARP);
         uint4 x[ROWS];
@@ -53,7 +53,9 @@ __device__ __forceinline__ void read(const uint4* in, u32* out, u64 words, u64 p
         const u64 count = (shared != 0 ? words : border(words, unit + 1, units)) - start;
         const u32 rows = (u32)(count / (4 * WARP)), rest = (u32)(count % (4 * WARP));
         uint4 sum = {0, 0, 0, 0};
-        if (rows != 0) sum = passes_over<ROWS>(in + start / 4 + lane(), rows, passes);
+        // Blocks that read the same begin at different places: caches may answer many that ask for a line at once with
+        // one reading of it.
+        if (rows != 0) sum = passes_over<ROWS>(in + start / 4 + lane(), rows, passes, shared != 0 ? unit : 0, units);
         // A row has 128 words, so a thread's packs are always the same words of their lines: a lane's neighbours by
         // 4, 8 and 16 have the same ones.
 #pragma unroll

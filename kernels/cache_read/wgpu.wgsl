@@ -54,15 +54,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Packs of four words: GROUP is a multiple of four, so an invocation stays at its place in a line.
     let first = (start - range.base) / 4u + lane;
     let end = (start - range.base) / 4u + (stop - start) / 4u;
+    // Units that read the same begin at different places, and go around.
+    var skip = 0u;
+    if range.shared_set != 0u {
+        skip = (end - (first - lane)) / range.units * unit / GROUP * GROUP;
+    }
     var sum = vec4<u32>();
     for (var pass_number = 0u; pass_number < range.passes; pass_number++) {
         // A place that the compiler cannot tell from the last pass's: else it may read once and multiply.
-        var at = first + (pass_number & range.zero);
-        for (; at + 3u * GROUP < end; at += 4u * GROUP) {
-            sum += (source[at] + source[at + GROUP]) + (source[at + 2u * GROUP] + source[at + 3u * GROUP]);
-        }
-        for (; at < end; at += GROUP) {
-            sum += source[at];
+        let begin = first + (pass_number & range.zero);
+        for (var part = 0u; part < 2u; part++) {
+            var at = select(begin, begin + skip, part == 0u);
+            let stop_at = select(begin - lane + skip, end, part == 0u);
+            for (; at + 3u * GROUP < stop_at; at += 4u * GROUP) {
+                sum += (source[at] + source[at + GROUP]) + (source[at + 2u * GROUP] + source[at + 3u * GROUP]);
+            }
+            for (; at < stop_at; at += GROUP) {
+                sum += source[at];
+            }
         }
     }
     // Words that fill no pack.

@@ -50,6 +50,9 @@ fn run() -> Result<Exit, Failure> {
             }
             Probe::Absent { reason } => text += &format!("-     {}: absent: {reason}\n", backend.id),
         }
+        for note in (backend.notes)() {
+            text += &format!("-     {}: {note}\n", backend.id);
+        }
     }
     // Long enough for the hundredths in which the kernel counts processor time.
     let environment = environment::read(Duration::from_millis(400));

@@ -21,6 +21,7 @@ pub(super) const BACKEND: Backend = Backend {
     probe: || Probe::Present(vec![info("")]),
     open: |script| Ok(Box::new(FakeDevice::open(script)?)),
     describe: |script| Script::parse(script).map(|_| info(script)),
+    notes: Vec::new,
 };
 
 /// What a script may say. Every item is `name=value`; items are separated by commas.

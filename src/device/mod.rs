@@ -96,6 +96,9 @@ pub struct MatmulDesc {
     pub accumulate: Precision,
     /// `b` is stored as `[n, k]`, as the weights of a linear layer are.
     pub b_transposed: bool,
+    /// Sums of 8-bit floating-point products keep all bits of `accumulate`. Otherwise they may keep what the matrix units
+    /// keep, which on compute capability 9.0 is fewer.
+    pub full_sums: bool,
     /// Who computes it.
     pub provider: Provider,
 }
@@ -381,6 +384,8 @@ pub struct Backend {
     pub open: fn(&str) -> Result<Box<dyn Device>, DeviceError>,
     /// Describes that device without opening it.
     pub describe: fn(&str) -> Result<DeviceInfo, DeviceError>,
+    /// What else it found or lacks, a line each: libraries that it would use.
+    pub notes: fn() -> Vec<String>,
 }
 
 /// Every backend. To add one: its file or folder, and a row here.

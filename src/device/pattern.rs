@@ -47,12 +47,17 @@ pub enum Pattern {
 const POISON: u32 = 0x7fc0_dead;
 
 impl Pattern {
-    /// Numbers over [-1, 1) in a floating-point format; `None` for one that has no filling yet.
+    /// Numbers over [-1, 1) in a floating-point format, and any number of 8 bits for `I8`; `None` for a format that has no
+    /// filling yet.
     pub const fn uniform(precision: Precision, seed: u64) -> Option<Self> {
         match precision {
             Precision::F64 | Precision::F32 | Precision::F16 | Precision::Bf16 | Precision::Fp8E4m3 => {
                 Some(Self::Uniform { precision, seed })
             }
+            // Stored as binary32; what units of 19 bits make of the rest is theirs.
+            Precision::Tf32 => Some(Self::Uniform { precision: Precision::F32, seed }),
+            // Any byte is a number.
+            Precision::I8 => Some(Self::Words { seed }),
             _ => None,
         }
     }
@@ -142,14 +147,15 @@ impl Pattern {
         f64::from_bits(high << 32 | low)
     }
 
-    /// The `index`-th element as binary64, of a buffer that holds numbers of a format: `F64`, `F32`, `F16`, `Bf16` or
-    /// `Fp8E4m3`. Exact; NaN for other formats, whose elements are no such numbers.
+    /// The `index`-th element as binary64, of a buffer that holds numbers of a format: `F64`, `F32` (`Tf32` is stored as
+    /// that), `F16`, `Bf16`, `Fp8E4m3` or `I8`. Exact; NaN for other formats, whose elements are no such numbers.
     #[inline(always)]
     pub fn number_at(self, precision: Precision, index: u64) -> f64 {
         let half = || (self.word(index / 2) >> (16 * (index & 1))) as u16;
         match precision {
             Precision::F64 => self.f64_at(index),
-            Precision::F32 => f64::from(self.f32_at(index)),
+            Precision::F32 | Precision::Tf32 => f64::from(self.f32_at(index)),
+            Precision::I8 => f64::from((self.word(index / 4) >> (8 * (index & 3))) as i8),
             Precision::F16 => f16::from_bits(half()).to_f64(),
             Precision::Bf16 => f64::from(f32::from_bits(u32::from(half()) << 16)),
             Precision::Fp8E4m3 => e4m3_number((self.word(index / 4) >> (8 * (index & 3))) as u8),

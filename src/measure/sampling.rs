@@ -2,7 +2,7 @@
 //! the rules that reject a sample.
 
 use crate::device::{Detail, Device, DeviceError, ProgramId, Start, Timing, Wait, Window};
-use crate::measure::telemetry::{Around, Telemetry};
+use crate::measure::telemetry::{Around, POWER_CAP, Telemetry};
 use crate::record::{Protocol, Rejection, Sample, StopReason, TimerInfo, WarmUp};
 use crate::stats::{Sorted, Stop, StoppingRule, median_interval, settled};
 use crate::summary::{CONFIDENCE, Estimate};
@@ -27,6 +27,10 @@ const SETTLED: f64 = 0.01;
 /// Share of a sample lost to other work above which it is rejected: well above timer interrupts, below
 /// what moves a median visibly.
 const LOST_MAX: f64 = 0.02;
+
+/// After a window in which the power limit held the clock down, a burst rests for so many times the window: without a
+/// rest its samples would be half burst, half sustained load. (On an H100 the limit averages over about half a second.)
+const RESTS: f64 = 2.0;
 
 /// Clock, as a share of the case's median clock, below which a sample is rejected.
 const CLOCK_LEAST: f64 = 0.9;
@@ -174,10 +178,17 @@ impl<'a> Sampler<'a> {
         let mut rule = StoppingRule::new(least, most, protocol.half_width_target.get(), CONFIDENCE);
         let mut telemetry = Telemetry::start(self.device.info());
         let (mut samples, mut spent): (Vec<Sample>, _) = (Vec::new(), Seconds::ZERO);
+        let mut capped = telemetry.since_last().is_capped();
+        let mut window_s = protocol.warm_up_min_s;
         loop {
+            if capped {
+                std::thread::sleep(std::time::Duration::from_secs_f64(RESTS * window_s.get()));
+            }
             let left = protocol.samples_max.saturating_sub(samples.len() as u32).max(1);
             let timings = self.window(self.per_window.min(left).max(self.rotation()), Detail::Whole)?;
             let around = telemetry.since_last();
+            capped = around.is_capped();
+            window_s = timings.iter().map(|timing| timing.host_elapsed).sum();
             for timing in timings {
                 samples.push(sample_of(timing, spent, &around, self.device.timer()));
                 spent = spent + samples.last().map_or(Seconds::ZERO, |sample| sample.host_elapsed_s);
@@ -256,12 +267,13 @@ fn disagrees(timing: &Timing, timer: &TimerInfo) -> bool {
 }
 
 /// Rejects samples whose clock is well below the median of all, and takes that judgement back where the
-/// median has moved.
+/// median has moved. A clock that the power limit holds down is the card's own, and no disturbance.
 fn reject_low_clocks(samples: &mut [Sample]) {
     let Some(clocks) = Sorted::new(samples.iter().filter_map(|sample| sample.clock_hz).map(f64::from)) else { return };
     let least = CLOCK_LEAST * clocks.median();
     for sample in samples {
-        let low = sample.clock_hz.is_some_and(|clock| clock.get() < least);
+        let capped = sample.throttle.iter().any(|reason| reason == POWER_CAP);
+        let low = !capped && sample.clock_hz.is_some_and(|clock| clock.get() < least);
         match sample.rejected {
             None if low => sample.rejected = Some(Rejection::ClockDropped),
             Some(Rejection::ClockDropped) if !low => sample.rejected = None,

@@ -1,7 +1,7 @@
 //! `cache`: the bandwidth of every level of the memory hierarchy, as a staircase over working sets.
 
 use super::check::{BLOCK, for_each_block, seed_of, wrong};
-use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride};
+use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride, well_within};
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand,
     places_work_groups, units_told,
@@ -190,7 +190,7 @@ fn grid(device: &DeviceInfo, profile: Profile, units: u64, shared: bool) -> Vec<
 /// least. Main memory is `memory`'s.
 fn quick(device: &DeviceInfo, grid: &[u64], shared: bool) -> Vec<u64> {
     let instances = |instances: u32| if shared { 1 } else { u64::from(instances) };
-    let halves = device.caches.iter().map(|cache| cache.size_b.0 * instances(cache.instances) / 2);
+    let halves = device.caches.iter().map(|cache| well_within(device, cache) * instances(cache.instances));
     let mut sizes: Vec<u64> = halves.filter_map(|half| nearest(grid, half)).collect();
     sizes.dedup();
     if sizes.is_empty() { grid.iter().take(1).copied().collect() } else { sizes }

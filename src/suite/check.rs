@@ -1,6 +1,6 @@
 //! What the checks share: reading outputs in blocks, and saying where a result went wrong.
 
-use super::{CheckError, Outputs};
+use super::{CheckError, Outputs, parallel};
 use crate::record::{Case, CheckFailure};
 use crate::units::ByteCount;
 
@@ -31,6 +31,33 @@ pub(super) fn for_each_block(
     }
     Ok(())
 }
+
+/// The same where blocks are judged alone: many are read, and then judged at once. What they answer comes in their order,
+/// and of failures the first.
+pub(super) fn for_all_blocks<T: Send>(
+    outputs: &mut dyn Outputs,
+    index: usize,
+    words: u64,
+    judge: impl Fn(u64, &[u32]) -> Result<T, CheckFailure> + Sync,
+) -> Result<Vec<T>, CheckError> {
+    let most = (words as usize).min(BLOCK * BLOCKS_AT_ONCE);
+    let (mut bytes, mut read) = (vec![0_u8; most * 4], vec![0_u32; most]);
+    let mut answers = Vec::new();
+    let mut at = 0;
+    while at < words {
+        let read = &mut read[..(words - at).min(most as u64) as usize];
+        read_words(outputs, index, at, &mut bytes[..read.len() * 4], read)?;
+        let blocks: Vec<&[u32]> = read.chunks(BLOCK).collect();
+        for answer in parallel::map(blocks.len(), |block| judge(at + (block * BLOCK) as u64, blocks[block])) {
+            answers.push(answer?);
+        }
+        at += read.len() as u64;
+    }
+    Ok(answers)
+}
+
+/// Blocks read before they are judged.
+const BLOCKS_AT_ONCE: usize = 64;
 
 /// Reads words from the word `at` on; `bytes` is scratch of four times the length.
 pub(super) fn read_words(

@@ -1,14 +1,14 @@
 //! `intensity`: the roofline itself, measured point by point.
 
-use super::check::{BLOCK, for_each_block, seed_of, wrong};
-use super::memory::{PARTS, border};
+use super::check::seed_of;
+use super::memory::{PARTS, check_parts};
 use super::sizes::last_cache;
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, expand, places_work_groups, units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
-use crate::units::{ByteCount, FlopCount, Ratio};
+use crate::units::{ByteCount, FlopCount};
 
 /// The row of this benchmark.
 pub(super) struct Intensity;
@@ -155,24 +155,11 @@ impl Benchmark for Intensity {
 
     fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
         let Shape { words, steps, every } = Shape::of(case);
-        let mut block = vec![0_u32; BLOCK];
-        for_each_block(outputs, 0, PARTS, |_, sums| {
-            for (part, found) in (0..PARTS).zip(sums) {
-                let (mut at, end) = (border(words, part), border(words, part + 1));
-                let mut expected = 0_u32;
-                while at < end {
-                    let block = &mut block[..(end - at).min(BLOCK as u64) as usize];
-                    pattern(case, 0).words_into(at, block);
-                    expected = expected.wrapping_add(sum_of_results(at, block, steps, every.into()));
-                    at += block.len() as u64;
-                }
-                if expected != *found {
-                    return Err(wrong("out", part, format!("{expected:#010x}"), format!("{found:#010x}")));
-                }
-            }
-            Ok(())
-        })?;
-        Ok(CheckPassed { compared: PARTS, worst: Ratio::ZERO })
+        let input = pattern(case, 0);
+        check_parts(words, outputs, |at, block| {
+            input.words_into(at, block);
+            sum_of_results(at, block, steps, every.into())
+        })
     }
 }
 

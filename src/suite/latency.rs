@@ -1,8 +1,10 @@
 //! `latency`: what one access costs when the next depends on it.
 
 use super::check::{read_words, seed_of, wrong};
-use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, expand, places_work_groups};
+use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride, well_within};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, expand, has, places_work_groups,
+};
 use crate::device::{Arg, BufferId, Device, DeviceError, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, Quantity, Work};
 use crate::units::{ByteCount, Ratio};
@@ -23,6 +25,9 @@ static META: Meta = Meta {
         "chains=1 is one access at a time on an idle device. More chains run on as many compute units at once, from \
          different places of the same cycle: what an access costs while others load, per chain.",
         "Processors fetch lines in pairs or ahead of a pattern; a random cycle leaves them little to guess.",
+        "A launch finds the caches of a GPU's units empty. Where the range fits them, a repeat therefore goes around the cycle \
+         hundreds of times (accesses tells how many accesses that is), and the first time weighs less than a per cent for \
+         ranges up to 128 KiB.",
         "The clock matters to the caches, which are counted in its cycles; it is recorded beside the samples.",
     ],
     quantity: Quantity::Duration,
@@ -45,6 +50,12 @@ static META: Meta = Meta {
             words: &[],
             range: THREADS,
         },
+        Axis {
+            name: "accesses",
+            about: "accesses of a chain in a repeat, where they are not a share of the cycle",
+            words: &[],
+            range: [1, WARM_MOST],
+        },
     ],
 };
 
@@ -58,6 +69,10 @@ const SLOT: u64 = 16;
 const STEPS_LEAST: u64 = 1 << 14;
 /// … and at most this many: some drivers end longer loops silently.
 const STEPS_MOST: u64 = 65_535;
+/// Times around a cycle that a unit's own cache may hold, on a device that takes so many turns …
+const WARM: u64 = 512;
+/// … and the most accesses for it.
+const WARM_MOST: u64 = 1 << 20;
 /// Repeats that the cycle is cut into, unless they get too long.
 const SEGMENTS: u64 = 64;
 /// Chains at once on a GPU: on as many of its units as there are, or most of them.
@@ -99,7 +114,20 @@ impl Benchmark for Latency {
             let axes = [("stride", vec![stride]), ("chains", counts(&chains)), ("size", counts(sizes))];
             cases.extend(expand(META.id, &request, &axes));
         }
-        cases
+        let asked = request.axes.get("accesses");
+        let with = |case: &Case, accesses: AxisValue| {
+            let mut case = case.clone();
+            case.axes.insert("accesses".to_owned(), accesses);
+            case
+        };
+        let told = |case: &Case| -> Vec<Case> {
+            match (asked, warm(device, case)) {
+                (Some(asked), _) => asked.iter().map(|accesses| with(case, accesses.clone())).collect(),
+                (None, Some(accesses)) => vec![with(case, AxisValue::Count(accesses))],
+                (None, None) => vec![case.clone()],
+            }
+        };
+        cases.iter().flat_map(told).collect()
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -163,9 +191,17 @@ impl Benchmark for Latency {
     }
 }
 
+/// The accesses of a case whose range a unit's own cache may hold; `None` for others, and where loops must be short.
+fn warm(device: &DeviceInfo, case: &Case) -> Option<u64> {
+    let shape = Shape::of(case);
+    let own = device.caches.iter().find(|cache| cache.instances > 1)?;
+    let fits = has(device, "long_loops") && shape.size() <= 2 * own.size_b.0;
+    fits.then(|| (WARM * shape.places).clamp(STEPS_LEAST, WARM_MOST))
+}
+
 /// The grid's sizes nearest to half of each cache, and one well past the last.
 fn quick(device: &DeviceInfo, grid: &[u64]) -> Vec<u64> {
-    let halves = device.caches.iter().map(|cache| cache.size_b.0 / 2);
+    let halves = device.caches.iter().map(|cache| well_within(device, cache));
     let past = last_cache(device) * 5 / 2;
     let mut sizes: Vec<u64> = halves.chain([past]).filter_map(|size| nearest(grid, size)).collect();
     sizes.sort_unstable();
@@ -189,7 +225,8 @@ impl Shape {
     fn of(case: &Case) -> Self {
         let lines = case.count("stride").unwrap_or(LINE) / LINE;
         let places = (case.count("size").unwrap_or(0) / LINE / lines.max(1)).max(1);
-        let steps = places.div_ceil(SEGMENTS).clamp(STEPS_LEAST, STEPS_MOST);
+        let share = places.div_ceil(SEGMENTS).clamp(STEPS_LEAST, STEPS_MOST);
+        let steps = case.count("accesses").unwrap_or(share);
         Self { places, lines, chains: case.count("chains").unwrap_or(1), steps, seed: seed_of(case, 0) }
     }
 

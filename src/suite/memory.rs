@@ -1,8 +1,10 @@
 //! `memory`: the bandwidth of main memory.
 
-use super::check::{BLOCK, for_each_block, seed_of, within, wrong};
+use super::check::{BLOCK, for_all_blocks, for_each_block, seed_of, within, wrong};
 use super::sizes::last_cache;
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand, load, units_told};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand, load, parallel, units_told,
+};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -189,18 +191,17 @@ fn written(key: u32, start: u64, block: &mut [u32]) {
 
 /// Every word equals what `expected` puts there.
 pub(super) fn check_words(
-    expected: impl Fn(u64, &mut [u32]),
+    expected: impl Fn(u64, &mut [u32]) + Sync,
     words: u64,
     outputs: &mut dyn Outputs,
 ) -> Result<CheckPassed, CheckError> {
-    let mut reference = vec![0_u32; BLOCK];
-    for_each_block(outputs, 0, words, |start, block| {
-        let reference = &mut reference[..block.len()];
-        expected(start, reference);
+    for_all_blocks(outputs, 0, words, |start, block| {
+        let mut reference = vec![0_u32; block.len()];
+        expected(start, &mut reference);
         if reference == block {
             return Ok(());
         }
-        let differs = block.iter().zip(&*reference).position(|(found, expected)| found != expected).unwrap_or(0);
+        let differs = block.iter().zip(&reference).position(|(found, expected)| found != expected).unwrap_or(0);
         let (expected, found) = (reference[differs], block[differs]);
         Err(wrong("out", start + differs as u64, format!("{expected:#010x}"), format!("{found:#010x}")))
     })?;
@@ -214,18 +215,32 @@ pub(super) fn border(words: u64, part: u64) -> u64 {
 
 /// Every chunk's sum equals the sum of the words that the input was filled with.
 fn check_sums(input: Pattern, words: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
-    let mut block = vec![0_u32; BLOCK];
+    check_parts(words, outputs, |at, block| {
+        input.words_into(at, block);
+        block.iter().fold(0_u32, |sum, word| sum.wrapping_add(*word))
+    })
+}
+
+/// Every chunk's sum equals that of its blocks; `sum` is given a block's first index and room for its words.
+pub(super) fn check_parts(
+    words: u64,
+    outputs: &mut dyn Outputs,
+    sum: impl Fn(u64, &mut [u32]) -> u32 + Sync,
+) -> Result<CheckPassed, CheckError> {
+    let expected = parallel::map(PARTS as usize, |part| {
+        let (mut at, end) = (border(words, part as u64), border(words, part as u64 + 1));
+        let mut block = vec![0_u32; (end - at).min(BLOCK as u64) as usize];
+        let mut expected = 0_u32;
+        while at < end {
+            let block = &mut block[..(end - at).min(BLOCK as u64) as usize];
+            expected = expected.wrapping_add(sum(at, block));
+            at += block.len() as u64;
+        }
+        expected
+    });
     for_each_block(outputs, 0, PARTS, |_, sums| {
-        for (part, found) in (0..PARTS).zip(sums) {
-            let (mut at, end) = (border(words, part), border(words, part + 1));
-            let mut expected = 0_u32;
-            while at < end {
-                let block = &mut block[..(end - at).min(BLOCK as u64) as usize];
-                input.words_into(at, block);
-                expected = block.iter().fold(expected, |sum, word| sum.wrapping_add(*word));
-                at += block.len() as u64;
-            }
-            if expected != *found {
+        for (part, (expected, found)) in (0..).zip(expected.iter().zip(sums)) {
+            if expected != found {
                 return Err(wrong("out", part, format!("{expected:#010x}"), format!("{found:#010x}")));
             }
         }
@@ -238,25 +253,21 @@ fn check_sums(input: Pattern, words: u64, outputs: &mut dyn Outputs) -> Result<C
 fn check_triad(b: Pattern, c: Pattern, words: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
     // Two roundings of at most half a unit in the last place of a number no larger than 1 + SCALAR.
     let tolerance = f64::from(f32::EPSILON) * (1.0 + f64::from(SCALAR));
-    let mut terms = [vec![0_u32; BLOCK], vec![0_u32; BLOCK]];
-    let mut worst = 0.0_f64;
-    for_each_block(outputs, 0, words, |start, block| {
-        let [left, right] = &mut terms;
-        let (left, right) = (&mut left[..block.len()], &mut right[..block.len()]);
-        b.words_into(start, left);
-        c.words_into(start, right);
+    let largest = for_all_blocks(outputs, 0, words, |start, block| {
+        let (mut left, mut right) = (vec![0_u32; block.len()], vec![0_u32; block.len()]);
+        b.words_into(start, &mut left);
+        c.words_into(start, &mut right);
         let wide = |word: &u32| f64::from(f32::from_bits(*word));
         let reference = |b: &u32, c: &u32| wide(b) + f64::from(SCALAR) * wide(c);
         let mut largest = 0.0_f64;
         let mut all_near = true;
-        for ((b, c), found) in left.iter().zip(&*right).zip(block) {
+        for ((b, c), found) in left.iter().zip(&right).zip(block) {
             let error = (wide(found) - reference(b, c)).abs();
             all_near &= within(error, tolerance);
             largest = if error > largest { error } else { largest };
         }
-        worst = worst.max(largest);
         if all_near {
-            return Ok(());
+            return Ok(largest);
         }
         let off = |index: &usize| {
             let error = (wide(&block[*index]) - reference(&left[*index], &right[*index])).abs();
@@ -266,5 +277,6 @@ fn check_triad(b: Pattern, c: Pattern, words: u64, outputs: &mut dyn Outputs) ->
         let expected = format!("{} within {tolerance:.1e}", reference(&left[index], &right[index]));
         Err(wrong("out", start + index as u64, expected, f32::from_bits(block[index])))
     })?;
+    let worst = largest.into_iter().fold(0.0, f64::max);
     Ok(CheckPassed { compared: words, worst: Ratio::new(worst / tolerance).unwrap_or(Ratio::ZERO) })
 }

@@ -14,6 +14,7 @@ mod load;
 mod matmul;
 mod memory;
 mod mma;
+mod parallel;
 pub mod shapes;
 mod sizes;
 mod transfer;
@@ -96,7 +97,7 @@ pub struct Axis {
 }
 
 /// Precisions of matrix products.
-const PRECISIONS: [&str; 5] = ["f64", "f32", "f16", "bf16", "fp8_e4m3"];
+const PRECISIONS: [&str; 7] = ["f64", "f32", "tf32", "f16", "bf16", "fp8_e4m3", "i8"];
 
 /// Whether a device says that it has something.
 fn has(device: &DeviceInfo, feature: &str) -> bool {

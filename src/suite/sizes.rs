@@ -1,9 +1,9 @@
 //! The working sets of a staircase: evenly spaced by their logarithm, and off the powers of two, where
 //! streams and lines fall on one another's places in a cache.
 
-use super::Profile;
+use super::{Profile, places_work_groups};
 use crate::device::Pattern;
-use crate::record::{DeviceInfo, DeviceKind};
+use crate::record::{Cache, DeviceInfo, DeviceKind};
 
 /// Sizes of the finest grid in each doubling.
 const PER_OCTAVE: f64 = 3.0;
@@ -34,6 +34,14 @@ pub(super) fn staircase(least: u64, most: u64, grain: u64, stride: usize) -> Vec
 pub(super) fn nearest(sizes: &[u64], wanted: u64) -> Option<u64> {
     let apart = |size: &u64| (*size as f64 / wanted as f64).ln().abs();
     sizes.iter().copied().min_by(|a, b| apart(a).total_cmp(&apart(b)))
+}
+
+/// Bytes that one instance of a cache holds with room to spare: half of them. Of a cache that all units of a GPU share, a
+/// quarter: NVIDIA's large ones are two halves, each of which keeps what its own units read ("NVIDIA A100 Tensor Core GPU
+/// Architecture", A100 L2 cache), so that they hold half as much of what all read.
+pub(super) fn well_within(device: &DeviceInfo, cache: &Cache) -> u64 {
+    let shared = places_work_groups(device) && cache.instances == 1;
+    cache.size_b.0 / if shared { 4 } else { 2 }
 }
 
 /// Taken for the last cache of an emulated device: its times mean nothing, so nothing need be large.

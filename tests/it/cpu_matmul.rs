@@ -19,6 +19,7 @@ pub fn desc([m, n, k]: [u64; 3], format: Precision, b_transposed: bool) -> Matmu
         c: format,
         accumulate: if narrow { Precision::F32 } else { format },
         b_transposed,
+        full_sums: false,
         provider: if narrow { Provider::Own } else { Provider::Vendor },
     }
 }

@@ -64,8 +64,8 @@ fn eight_bits_are_multiplied_by_their_own_instructions() {
     for info in devices() {
         let mut cuda = open(&info);
         let own = match info.architecture.as_str() {
-            "sm_8.9" => Some("warps"),
-            "sm_9.0" => Some("groups"),
+            "sm_89" => Some("warps"),
+            "sm_90" => Some("groups"),
             _ => None,
         };
         assert_eq!(info.features.iter().any(|feature| feature == "fp8_e4m3"), own.is_some());
@@ -79,6 +79,7 @@ fn eight_bits_are_multiplied_by_their_own_instructions() {
                 c: Precision::Bf16,
                 accumulate: Precision::F32,
                 b_transposed: true,
+                full_sums: false,
                 provider: Provider::Own,
             };
             let step = |desc| Step::Matmul { desc, plan: String::new(), a: Slot(0), b: Slot(1), c: Slot(2) };
@@ -92,9 +93,9 @@ fn eight_bits_are_multiplied_by_their_own_instructions() {
             // Rows of 8-bit numbers are whole packs.
             let refused = cuda.options(&step(MatmulDesc { k: 24, ..desc }));
             assert!(matches!(refused, Err(DeviceError::Unsupported(_))), "{refused:?}");
-            // The vendor's library, other layouts and formats: nothing here computes them.
+            // Other layouts, formats and sums: nothing of ours computes them.
             for other in [
-                MatmulDesc { provider: Provider::Vendor, ..desc },
+                MatmulDesc { full_sums: true, ..desc },
                 MatmulDesc { b_transposed: false, ..desc },
                 MatmulDesc { c: Precision::Fp8E4m3, ..desc },
                 MatmulDesc { m: 0, ..desc },
@@ -112,10 +113,12 @@ fn products_of_buffers_that_are_too_small_are_refused() {
         let mut program = suite::find("matmul").unwrap().prepare(&product([8, 64, 64], "f16", "random"), cuda.as_mut());
         let program = program.as_mut().unwrap();
         let short = cuda.alloc(ByteCount(8 * 64 * 2 - 2), rooflint::device::Place::Device).unwrap();
-        program.bindings[0][2] = short;
+        let long = std::mem::replace(&mut program.bindings[0][2], short);
         let refused = cuda.record(program);
         assert!(matches!(refused, Err(DeviceError::Call { .. })), "{refused:?}");
-        let Step::Matmul { plan, .. } = &mut program.steps[0] else { panic!("no product") };
+        program.bindings[0][2] = long;
+        let Step::Matmul { desc, plan, .. } = &mut program.steps[0] else { panic!("no product") };
+        desc.provider = Provider::Own;
         "no such way".clone_into(plan);
         let refused = cuda.record(program).unwrap_err();
         assert!(refused.to_string().contains("no such way") && refused.to_string().contains("warps"), "{refused}");

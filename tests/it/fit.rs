@@ -190,7 +190,7 @@ fn the_plateau_compares_the_two_largest_working_sets() {
     assert!(close(falling.drift, 0.2) && !falling.flat && !falling.shows_memory(), "{falling:?}");
 
     let rising = plateau(&[(64, 40e9), (128, 50e9)], 0.001).expect("two working sets");
-    assert!(close(rising.drift, -0.2) && !rising.flat, "{rising:?}");
+    assert!(close(rising.drift, -0.2) && rising.shows_memory(), "no cache makes the smaller one slower: {rising:?}");
 
     let edge = plateau(&[(64, 50e9 * (1.0 + PLATEAU_TOLERANCE * 1.05)), (128, 50e9)], 0.001).expect("two");
     assert!(!edge.flat, "{edge:?}");

@@ -197,7 +197,7 @@ fn sorted<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<String> {
 #[test]
 fn tables_and_folders_agree() {
     let benchmarks = rooflint::suite::ALL.iter().map(|benchmark| benchmark.meta().id);
-    assert_eq!(sorted(benchmarks), stems("src/suite", &["check", "load", "shapes", "sizes"]));
+    assert_eq!(sorted(benchmarks), stems("src/suite", &["check", "load", "parallel", "shapes", "sizes"]));
     let backends = rooflint::device::BACKENDS.iter().map(|backend| backend.id);
     assert_eq!(sorted(backends), stems("src/device", &["pattern", "readback"]));
     let formats = rooflint::export::FORMATS.iter().map(|format| format.id);

@@ -32,6 +32,7 @@ pub(super) const BACKEND: Backend = Backend {
     probe: || Probe::Present(vec![topology::describe()]),
     open: |selector| Ok(Box::new(CpuDevice::open(selector)?)),
     describe: |selector| known(selector).map(|()| topology::describe()),
+    notes: Vec::new,
 };
 
 /// There is one CPU.

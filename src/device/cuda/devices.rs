@@ -6,6 +6,7 @@ use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute as Attribute, CUres
 use sha2::{Digest, Sha256};
 
 use super::driver::{Driver, Failed, call, no_device};
+use super::library::Library;
 use crate::device::{DeviceError, Probe};
 use crate::record::{Cache, DeviceInfo, DeviceKind};
 use crate::units::{ByteCount, Hertz};
@@ -70,7 +71,7 @@ fn describe(driver: &Driver, ordinal: i32) -> Result<Found, Failed> {
         caches: first.into_iter().chain(second).collect(),
         clock_max_hz: Hertz::new(f64::from(clock) * 1e3).filter(|clock| clock.get() > 0.0),
         driver: Some(format!("CUDA {}", driver.version_text())),
-        features: features(capability),
+        features: features(driver, capability),
     };
     Ok(Found { handle, capability, info })
 }
@@ -111,7 +112,8 @@ fn first_cache(capability: (u32, u32)) -> Option<ByteCount> {
 
 /// What kernels may use, by the names of [`DeviceInfo::features`]. `workgroups`: a launch is spread over all units by
 /// the device itself. `matrix_units`: products of 16-bit numbers have units of their own, and `fp8_e4m3`: of 8-bit ones.
-fn features(capability: (u32, u32)) -> Vec<String> {
+/// `long_loops`: a kernel may take as many turns as it likes. `cublaslt_` with a version: that library multiplies matrices.
+fn features(driver: &Driver, capability: (u32, u32)) -> Vec<String> {
     let mut features = vec!["f32", "f64", "graph", "i32", "workgroups"];
     if capability >= (8, 0) {
         features.extend(["bf16", "f16", "i8", "matrix_units"]);
@@ -119,8 +121,22 @@ fn features(capability: (u32, u32)) -> Vec<String> {
     if [(8, 9), (9, 0)].contains(&capability) {
         features.push("fp8_e4m3");
     }
+    if !driver.emulated {
+        features.push("long_loops");
+    }
+    let library = Library::get(driver).ok().map(|library| format!("cublaslt_{}", library.version));
+    let mut features: Vec<String> = features.into_iter().map(str::to_owned).chain(library).collect();
     features.sort_unstable();
-    features.into_iter().map(str::to_owned).collect()
+    features
+}
+
+/// What `doctor` says of the library.
+pub(super) fn notes() -> Vec<String> {
+    let Ok(driver) = Driver::get() else { return Vec::new() };
+    vec![match Library::get(&driver) {
+        Ok(library) => format!("cuBLASLt {} from {} multiplies matrices", library.version, library.origin),
+        Err(reason) => format!("no cuBLASLt, rooflint's own kernels multiply matrices: {reason}"),
+    }]
 }
 
 /// The row of `devices` and `doctor`.

@@ -167,10 +167,22 @@ pub(super) struct Failed {
     pub call: &'static str,
     /// The driver's code.
     pub code: CUresult,
+    /// The status of cuBLASLt, where it was its call: `code` then says that the driver has nothing to add.
+    status: Option<u32>,
+}
+
+impl Failed {
+    /// A call of cuBLASLt. What it did to the device, if anything, the next call of the driver tells.
+    pub const fn of_library(call: &'static str, status: u32) -> Self {
+        Self { call, code: CUresult::CUDA_ERROR_NOT_SUPPORTED, status: Some(status) }
+    }
 }
 
 impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(status) = self.status {
+            return write!(f, "{}: {} ({status})", self.call, super::vendor::name_of(status));
+        }
         let text = |ask: unsafe fn(CUresult, *mut *const std::ffi::c_char) -> CUresult| {
             let mut text = std::ptr::null();
             // SAFETY: the driver points to a text of its own that lives as long as it, or to nothing.
@@ -232,5 +244,5 @@ impl From<Failed> for DeviceError {
 /// Makes a call. A function that cudarc does not find is an error like another: it panics there.
 pub(super) fn call(name: &'static str, work: impl FnOnce() -> CUresult) -> Result<(), Failed> {
     let code = catch_unwind(AssertUnwindSafe(work)).unwrap_or(CUresult::CUDA_ERROR_NOT_FOUND);
-    if code == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(Failed { call: name, code }) }
+    if code == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(Failed { call: name, code, status: None }) }
 }

@@ -21,11 +21,18 @@ pub(super) fn abandon() {
     ABANDONED.store(true, Ordering::Relaxed);
 }
 
-fn give_back(name: &'static str, work: impl FnOnce() -> CUresult) {
+/// Does something unless all is left to the end of the process.
+pub(super) fn unless_abandoned(work: impl FnOnce()) {
     if !ABANDONED.load(Ordering::Relaxed) {
+        work();
+    }
+}
+
+fn give_back(name: &'static str, work: impl FnOnce() -> CUresult) {
+    unless_abandoned(|| {
         // There is nothing to be done about an error.
         let _ = call(name, work);
-    }
+    });
 }
 
 /// The device's primary context.

@@ -8,10 +8,12 @@ mod driver;
 mod handles;
 mod images;
 mod kernels;
+mod library;
 mod memory;
 mod products;
 mod program;
 mod variants;
+mod vendor;
 mod window;
 
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ pub(super) const BACKEND: Backend = Backend {
     probe: devices::probe,
     open: |selector| Ok(Box::new(CudaDevice::open(selector)?)),
     describe: |selector| devices::select(selector).map(|(_, found)| found.info),
+    notes: devices::notes,
 };
 
 /// Longest wait for work that no window times: fills and first runs.
@@ -242,7 +245,7 @@ impl Device for CudaDevice {
     }
 
     fn options(&mut self, step: &Step) -> Result<Vec<Step>, DeviceError> {
-        program::options(step, &self.found)
+        program::options(step, &mut self.code, &self.found)
     }
 
     fn record(&mut self, program: &Program) -> Result<ProgramId, DeviceError> {

@@ -68,12 +68,12 @@ fn result_of(precision: Precision) -> Precision {
 ///
 /// `Unsupported` says what of the product the device or its kernels lack.
 pub(super) fn ways(desc: &MatmulDesc, device: &Found) -> Result<Vec<Way>, DeviceError> {
-    let MatmulDesc { m, n, k, a, b, c, accumulate, b_transposed, provider } = *desc;
+    let MatmulDesc { m, n, k, a, b, c, accumulate, b_transposed, full_sums, provider } = *desc;
     let wide = if a == Precision::F64 { Precision::F64 } else { Precision::F32 };
     let eight_bits = a == Precision::Fp8E4m3;
     let formats = a == b && c == result_of(a) && accumulate == wide && b_transposed == eight_bits;
     let sides = [m, n, k].iter().all(|side| (1..=u64::from(u32::MAX / 2)).contains(side));
-    if provider != Provider::Own || !formats || !sides {
+    if provider != Provider::Own || !formats || !sides || full_sums {
         return Ok(Vec::new());
     }
     let pack = 16 / a.size();
@@ -185,7 +185,7 @@ mod tests {
     fn product(m: u64, n: u64, k: u64) -> MatmulDesc {
         let (a, c) = (Precision::F16, Precision::F16);
         let accumulate = Precision::F32;
-        MatmulDesc { m, n, k, a, b: a, c, accumulate, b_transposed: false, provider: Provider::Own }
+        MatmulDesc { m, n, k, a, b: a, c, accumulate, b_transposed: false, full_sums: false, provider: Provider::Own }
     }
 
     #[test]

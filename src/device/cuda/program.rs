@@ -8,13 +8,15 @@ use std::ptr::null_mut;
 use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
 
 use super::devices::Found;
-use super::driver::{Failed, call};
+use super::driver::{Driver, Failed, call};
 use super::handles::{DeviceMemory, Graph, Module, Stream};
 use super::images;
 use super::kernels::{self, Value};
+use super::library::Library;
 use super::memory::{Memory, Storage};
 use super::products;
-use crate::device::{Arg, BufferId, DeviceError, MatmulDesc, Program, Slot, Step, Submit};
+use super::vendor::{Product, Vendor};
+use crate::device::{Arg, BufferId, DeviceError, MatmulDesc, Program, Provider, Slot, Step, Submit};
 
 /// Loaded modules, and how each came to be.
 #[derive(Default)]
@@ -22,9 +24,22 @@ pub(super) struct Code {
     modules: BTreeMap<&'static str, Module>,
     /// `cubin sm_90a`, or `PTX compiled by the driver`.
     pub origins: BTreeSet<String>,
+    /// cuBLASLt, started when a product first asks for it.
+    vendor: Option<Vendor>,
 }
 
 impl Code {
+    /// cuBLASLt on this device; the error says why there is none.
+    fn vendor(&mut self) -> Result<&mut Vendor, DeviceError> {
+        if let Some(ref mut vendor) = self.vendor {
+            return Ok(vendor);
+        }
+        let library = Driver::get().and_then(|driver| Library::get(&driver)).map_err(DeviceError::Unsupported)?;
+        let vendor = Vendor::new(library)?;
+        self.origins.insert(format!("cuBLASLt {} from {}", library.version, library.origin));
+        Ok(self.vendor.insert(vendor))
+    }
+
     /// An entry point of a kernel's module, which is loaded when it is first asked for.
     pub fn function(&mut self, id: &str, entry: &str, device: &Found) -> Result<CUfunction, DeviceError> {
         let image = images::find(id).ok_or_else(|| DeviceError::Unsupported(format!("CUDA has no kernel '{id}'")))?;
@@ -104,6 +119,8 @@ fn load(image: &images::Image, device: &Found) -> Result<(Module, String), Devic
 pub(super) enum Work {
     /// A launch, with its arguments in eight bytes each, and bytes of shared memory beside the kernel's own.
     Launch { function: CUfunction, blocks: u32, threads: u32, shared: u32, values: Vec<u64> },
+    /// A matrix product by cuBLASLt.
+    Product(Product),
     /// A copy within the device.
     Within { from: CUdeviceptr, to: CUdeviceptr, bytes: usize },
     /// A copy from the host's memory.
@@ -141,6 +158,7 @@ impl Work {
                     )
                 })
             }
+            Self::Product(product) => product.queue(stream.0),
             Self::Within { from, to, bytes } => {
                 // SAFETY: both ranges lie within their buffers, which outlive the program.
                 call("cuMemcpyDtoDAsync", || unsafe { sys::cuMemcpyDtoDAsync_v2(*to, *from, *bytes, stream.0) })
@@ -179,7 +197,7 @@ pub(super) struct Recorded {
 /// # Errors
 ///
 /// `Unsupported` says what the device lacks for it.
-pub(super) fn options(step: &Step, device: &Found) -> Result<Vec<Step>, DeviceError> {
+pub(super) fn options(step: &Step, code: &mut Code, device: &Found) -> Result<Vec<Step>, DeviceError> {
     Ok(match step {
         Step::Launch { kernel, args, grid, block, shared, .. } => {
             // Buffers are not known yet; which variants there are does not depend on them.
@@ -196,9 +214,11 @@ pub(super) fn options(step: &Step, device: &Found) -> Result<Vec<Step>, DeviceEr
         }
         Step::Copy { .. } => vec![step.clone()],
         Step::Matmul { desc, a, b, c, .. } => {
-            let plan =
-                |way: products::Way| Step::Matmul { desc: *desc, plan: way.name.to_owned(), a: *a, b: *b, c: *c };
-            products::ways(desc, device)?.into_iter().map(plan).collect()
+            let plans: Vec<String> = match desc.provider {
+                Provider::Vendor => code.vendor()?.ways(desc)?,
+                Provider::Own => products::ways(desc, device)?.into_iter().map(|way| way.name.to_owned()).collect(),
+            };
+            plans.into_iter().map(|plan| Step::Matmul { desc: *desc, plan, a: *a, b: *b, c: *c }).collect()
         }
         Step::GroupedMatmul { .. } => Vec::new(),
     })
@@ -287,22 +307,17 @@ impl Recorded {
         code: &mut Code,
         device: &Found,
     ) -> Result<Work, DeviceError> {
+        let operands = row.operands(desc, slots)?;
+        if desc.provider == Provider::Vendor {
+            return code.vendor()?.product(desc, plan, operands).map(Work::Product);
+        }
         let ways = products::ways(desc, device)?;
         let way = ways.iter().find(|way| plan.is_empty() || way.name == plan).ok_or_else(|| {
             let known: Vec<_> = ways.iter().map(|way| way.name).collect();
             DeviceError::Unsupported(format!("no plan '{plan}' for this product here; known: {}", known.join(", ")))
         })?;
         let cut = way.cut(desc, device.info.compute_units)?;
-        let needs = [(desc.m * desc.k, desc.a), (desc.k * desc.n, desc.b), (desc.m * desc.n, desc.c)];
-        let mut values = Vec::new();
-        for (slot, (elements, format)) in slots.into_iter().zip(needs) {
-            let Value::Buffer(address, _) = row.value(&Arg::Buffer(slot))? else { continue };
-            let (size, needed) = (row.buffer(slot)?.size, elements * format.size());
-            if needed > size {
-                return Err(invalid(format!("{needed} bytes are more than slot {} has", slot.0)));
-            }
-            values.push(address);
-        }
+        let mut values = operands.to_vec();
         values.push(self.parts_of(cut.parts_b)?);
         values.extend([desc.m, desc.n, desc.k, cut.splits.into()]);
         let function = code.function(way.module, &format!("matmul_{}_{}", desc.a, way.name), device)?;
@@ -359,6 +374,21 @@ impl Row<'_> {
                 Err(DeviceError::Unsupported("kernels do not reach pageable memory of the host".to_owned()))
             }
         }
+    }
+
+    /// The addresses of a product's operands, which must be large enough.
+    fn operands(&self, desc: &MatmulDesc, slots: [Slot; 3]) -> Result<[CUdeviceptr; 3], DeviceError> {
+        let needs = [(desc.m * desc.k, desc.a), (desc.k * desc.n, desc.b), (desc.m * desc.n, desc.c)];
+        let mut operands = [0; 3];
+        for ((slot, (elements, format)), operand) in slots.into_iter().zip(needs).zip(&mut operands) {
+            let Value::Buffer(address, _) = self.value(&Arg::Buffer(slot))? else { continue };
+            let (size, needed) = (self.buffer(slot)?.size, elements * format.size());
+            if needed > size {
+                return Err(invalid(format!("{needed} bytes are more than slot {} has", slot.0)));
+            }
+            *operand = address;
+        }
+        Ok(operands)
     }
 
     fn end(&self, slot: Slot, bytes: u64) -> Result<End, DeviceError> {

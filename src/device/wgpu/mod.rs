@@ -37,6 +37,7 @@ pub(super) const BACKEND: Backend = Backend {
     probe: adapters::probe,
     open: |selector| Ok(Box::new(WgpuDevice::open(selector)?)),
     describe: |selector| adapters::select(selector).map(|found| found.info),
+    notes: Vec::new,
 };
 
 /// A program ready to run.

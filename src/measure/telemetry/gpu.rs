@@ -11,6 +11,7 @@ use nvml_wrapper::enum_wrappers::device::{PerformancePolicy, TemperatureSensor};
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
+use super::POWER_CAP;
 use crate::record::{Card, Reading, Unknown};
 use crate::units::ByteCount;
 
@@ -30,7 +31,7 @@ fn read<T>(answer: Result<T, NvmlError>) -> Reading<T> {
 /// fault of the surroundings, so that a sample under it does not count.
 const REASONS: [(&str, ThrottleReasons, bool); 8] = [
     ("application_clocks", ThrottleReasons::APPLICATIONS_CLOCKS_SETTING, false),
-    ("power_cap", ThrottleReasons::SW_POWER_CAP, false),
+    (POWER_CAP, ThrottleReasons::SW_POWER_CAP, false),
     ("sync_boost", ThrottleReasons::SYNC_BOOST, false),
     ("display_clocks", ThrottleReasons::DISPLAY_CLOCK_SETTING, false),
     ("hardware_slowdown", ThrottleReasons::HW_SLOWDOWN, true),
@@ -102,7 +103,7 @@ impl Gpu {
         let mut faulty = REASONS.iter().any(|(_, bit, fault)| *fault && bits.contains(*bit));
         let violated = self.violated();
         for ((before, now), (name, fault)) in
-            self.violations.iter().zip(violated).zip([("power_cap", false), ("thermal_violation", true)])
+            self.violations.iter().zip(violated).zip([(POWER_CAP, false), ("thermal_violation", true)])
         {
             if before.zip(now).is_some_and(|(before, now)| now > before) {
                 throttle.push(name.to_owned());

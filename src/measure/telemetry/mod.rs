@@ -9,6 +9,9 @@ pub use host::{Host, HostShare, Processor};
 use crate::record::{Card, DeviceInfo, Unknown};
 use crate::units::{Celsius, Watts};
 
+/// The reason for a low clock that is the card's own: it draws all the power it may.
+pub const POWER_CAP: &str = "power_cap";
+
 /// What happened around a window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Around {
@@ -22,6 +25,13 @@ pub struct Around {
     pub throttle: Vec<String>,
     /// One of them is a fault of the surroundings.
     pub faulty: bool,
+}
+
+impl Around {
+    /// Whether the power limit held the clock down.
+    pub fn is_capped(&self) -> bool {
+        self.throttle.iter().any(|reason| reason == POWER_CAP)
+    }
 }
 
 /// A reader of all that happens around the windows of one device.

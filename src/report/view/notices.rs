@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cases::{CaseView, cause};
 use super::text::{clean, count, list};
 use super::{BenchmarkView, CaseRef, Level, Notice, Subject};
+use crate::fit::PLATEAU_TOLERANCE;
 use crate::record::{DeviceKind, Precision, Record, Rejection, Run};
 use crate::report::number;
 use crate::summary::{Summary, WIDE};
@@ -133,12 +134,25 @@ impl Subject<'_> {
     }
 
     fn plateau(&self, notices: &mut Vec<Notice>) {
-        let Some(plateau) = self.ceilings.plateau.as_ref().filter(|plateau| !plateau.shows_memory()) else { return };
+        let Some(plateau) = &self.ceilings.plateau else { return };
         let drift = number::percent(plateau.drift.abs());
-        let what = match plateau.flat {
-            true => "The two largest working sets are not both larger than the last cache.".to_owned(),
-            false => format!(
-                "Bandwidth still changed by {drift} between the two largest working sets: part of them may be in a cache."
+        let (level, what) = match (plateau.shows_memory(), plateau.flat) {
+            (true, _) if plateau.drift >= -PLATEAU_TOLERANCE => return,
+            (true, _) => (
+                Level::Note,
+                format!(
+                    "Bandwidth still rose by {drift} between the two largest working sets, as the fixed cost of a launch \
+                     weighs less: memory may do a little better than the figure."
+                ),
+            ),
+            (false, true) => {
+                (Level::Caution, "The two largest working sets are not both larger than the last cache.".to_owned())
+            }
+            (false, false) => (
+                Level::Caution,
+                format!(
+                    "Bandwidth still fell by {drift} between the two largest working sets: part of them may be in a cache."
+                ),
             ),
         };
         let largest = self
@@ -148,7 +162,7 @@ impl Subject<'_> {
         let larger =
             largest.max().map(|size| format!(": `rooflint run --bench memory --axis size={}`", size.saturating_mul(2)));
         let action = format!("Measure a larger working set{}.", larger.unwrap_or_default());
-        notices.push(self.notice(Level::Caution, what, action, Vec::new()));
+        notices.push(self.notice(level, what, action, Vec::new()));
     }
 
     fn flags(&self, benchmarks: &[BenchmarkView], notices: &mut Vec<Notice>) {

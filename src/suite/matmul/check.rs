@@ -4,7 +4,7 @@ use super::{COPIES_MAX, Shape, is_narrow};
 use crate::device::Pattern;
 use crate::record::{Case, CheckFailure, CheckPassed, Precision};
 use crate::suite::check::{seed_of, within};
-use crate::suite::{CheckError, Outputs};
+use crate::suite::{CheckError, Outputs, parallel};
 use crate::units::{ByteCount, Ratio};
 
 /// Elements compared one by one.
@@ -22,6 +22,12 @@ pub(super) struct Checker {
     a: Pattern,
     tolerance: Tolerance,
 }
+
+/// What TF32 takes from a product of two numbers, at most.
+const TF32_PAIR: f64 = 1.0 / 512.0;
+
+/// Rows of c that are read before they are judged together.
+const ROWS_AT_ONCE: u64 = 256;
 
 /// What rounding may do.
 struct Tolerance {
@@ -46,6 +52,10 @@ impl Tolerance {
     /// 16-bit formats sum in binary32 and round once, by half the distance to the next number: a share of 2^-11 of
     /// the element at most (binary16) or 2^-8 (bfloat16). Devices may take what is below the normal range for zero.
     ///
+    /// TF32 cuts 13 bits off both operands, by less than a share of 2^-10 of each: a share of the product, and of the sum's
+    /// spread. Where sums are kept in binary16, each addition of 16 products rounds by a share of 2^-11 of the sum so far:
+    /// as a random walk, four times its standard deviation.
+    ///
     /// Products of 8-bit floating point are rounded to bfloat16, and each of the k / 32 additions to a sum may lose all
     /// behind the 13th bit of its largest term (compute capability 9.0 cuts it off: DeepSeek-V3, arXiv:2412.19437,
     /// section 3.5.2).
@@ -57,9 +67,18 @@ impl Tolerance {
             Precision::Bf16 => (2.0_f64.powi(-8), 2.0_f64.powi(-126)),
             _ => (0.0, 0.0),
         };
-        let eight_bits = shape.precision == Precision::Fp8E4m3;
+        let (unit, partial) = match shape.precision {
+            Precision::Fp8E4m3 => (unit, (k / 32.0).ceil() * 2.0_f64.powi(-13)),
+            Precision::Tf32 => (TF32_PAIR, TF32_PAIR),
+            Precision::F16 if shape.accumulate() == Precision::F16 => (unit, 4.0 * (k / 16.0).sqrt() * unit),
+            _ => (unit, 0.0),
+        };
+        if shape.precision == Precision::I8 {
+            // Exact, as is the reference: half of the least difference there is.
+            return Self { sum: 0.5, partial, segment: 0.5, unit, tiny };
+        }
         Self {
-            partial: if eight_bits { (k / 32.0).ceil() * 2.0_f64.powi(-13) } else { 0.0 },
+            partial,
             sum: 2.0 * k * (sums + f64::EPSILON),
             segment: 2.0 * k * n.sqrt() * sums + f64::EPSILON * (k * n.sqrt() + n * k.sqrt()),
             unit,
@@ -199,20 +218,35 @@ impl Checker {
         let Shape { m, n, k, .. } = self.shape;
         let b = self.signed_b(case, b);
         let columns = segment(&self.shape) as usize;
+        let size = self.shape.result().size() as usize;
         let mut worst = 0.0_f64;
-        let (mut elements, mut numbers) = (vec![0.0; n as usize], vec![0.0; k as usize]);
-        for row in 0..m {
+        let judge = |row: u64, bytes: &[u8]| {
+            let (mut elements, mut numbers) = (vec![0.0; n as usize], vec![0.0; k as usize]);
             self.fill(self.a, row * k, &mut numbers);
-            self.read_numbers(outputs, row * n, &mut elements)?;
+            for (number, bytes) in elements.iter_mut().zip(bytes.chunks_exact(size)) {
+                *number = number_of(self.shape.result(), bytes);
+            }
             // An element is a sum of products of a row of a with independent numbers as large as b's.
             let spread = b.size * dot(&numbers, &numbers).sqrt();
             let segments = elements.chunks(columns).zip(b.signs.chunks(columns)).zip(&b.sums);
+            let mut worst = 0.0_f64;
             for (index, ((elements, signs), sums)) in segments.enumerate() {
                 let (found, expected) = (dot(elements, signs), dot(&numbers, sums));
                 let from = index * columns;
                 let place = format!("signed sum of c[{row}, {from}..{}]", from + elements.len());
                 let tolerance = self.tolerance.row(spread, elements.len() as u64);
                 worst = worst.max(self.judge(place, expected, found, tolerance)?);
+            }
+            Ok::<f64, CheckError>(worst)
+        };
+        let row_b = n as usize * size;
+        let mut bytes = vec![0; row_b * m.min(ROWS_AT_ONCE) as usize];
+        for first in (0..m).step_by(ROWS_AT_ONCE as usize) {
+            let rows = &mut bytes[..row_b * (m - first).min(ROWS_AT_ONCE) as usize];
+            outputs.read(0, ByteCount(first * row_b as u64), rows)?;
+            let rows: Vec<&[u8]> = rows.chunks_exact(row_b).collect();
+            for error in parallel::map(rows.len(), |row| judge(first + row as u64, rows[row])) {
+                worst = worst.max(error?);
             }
         }
         Ok(worst)
@@ -223,19 +257,17 @@ impl Checker {
         let hash = Pattern::Words { seed: seed_of(case, u64::from(u32::MAX) - 1) };
         let signs: Vec<f64> = (0..n).map(|column| if hash.word(column) & 1 == 0 { 1.0 } else { -1.0 }).collect();
         let columns = segment(&self.shape) as usize;
-        let mut sums = vec![vec![0.0; k as usize]; (n as usize).div_ceil(columns)];
-        let mut numbers = vec![0.0; n as usize];
-        let mut squares = 0.0;
-        for row in 0..k {
-            for (column, number) in (0..).zip(&mut numbers) {
-                *number = self.number(b, self.shape.index_of_b(row, column));
-            }
-            squares += dot(&numbers, &numbers);
-            for (sums, (numbers, signs)) in sums.iter_mut().zip(numbers.chunks(columns).zip(signs.chunks(columns))) {
-                sums[row as usize] = dot(numbers, signs);
-            }
-        }
-        SignedB { signs, sums, size: (squares / (n * k) as f64).sqrt() }
+        // For every row of b, the sums of its segments and of its squares.
+        let rows = parallel::map(k as usize, |row| {
+            let number = |column| self.number(b, self.shape.index_of_b(row as u64, column));
+            let numbers: Vec<f64> = (0..n).map(number).collect();
+            let segments = numbers.chunks(columns).zip(signs.chunks(columns));
+            (segments.map(|(numbers, signs)| dot(numbers, signs)).collect::<Vec<_>>(), dot(&numbers, &numbers))
+        });
+        let squares: f64 = rows.iter().map(|(_, squares)| squares).sum();
+        let sums =
+            (0..(n as usize).div_ceil(columns)).map(|segment| rows.iter().map(|(sums, _)| sums[segment]).collect());
+        SignedB { sums: sums.collect(), size: (squares / (n * k) as f64).sqrt(), signs }
     }
 
     /// Elements of a pattern from `start` on.
@@ -256,6 +288,7 @@ fn number_of(precision: Precision, bytes: &[u8]) -> f64 {
     match (precision, bytes) {
         (Precision::F16, [low, high]) => half::f16::from_le_bytes([*low, *high]).to_f64(),
         (Precision::Bf16, [low, high]) => half::bf16::from_le_bytes([*low, *high]).to_f64(),
+        (Precision::I32, [a, b, c, d]) => f64::from(i32::from_le_bytes([*a, *b, *c, *d])),
         (Precision::F32, [a, b, c, d]) => f64::from(f32::from_le_bytes([*a, *b, *c, *d])),
         (Precision::F64, bytes) => bytes.try_into().map_or(f64::NAN, f64::from_le_bytes),
         _ => f64::NAN,

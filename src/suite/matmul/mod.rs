@@ -1,6 +1,7 @@
 //! `matmul`: matrix products, square and skinny.
 
 mod check;
+mod library;
 
 use self::check::Checker;
 use super::check::seed_of;
@@ -21,13 +22,15 @@ static META: Meta = Meta {
     question: "How fast does this device multiply matrices, large square ones and those of a small batch?",
     formula: "2 m n k / median time of a repeat of c[m, n] = a[m, k] b[k, n]. Bytes: a and b read once, c written once.",
     caveats: &[
-        "Which library computes it is part of the figure: a crate on the CPU, the vendor's on a GPU, and this project's \
-         own kernels where no library can be called, as through wgpu and for 16-bit formats on the CPU. The variant \
-         names the plan that won the race.",
+        "Which library computes it is part of the figure: a crate on the CPU, cuBLASLt on NVIDIA's GPUs where it is \
+         installed, and this project's own kernels elsewhere, as through wgpu and for 16-bit formats on the CPU. On GPUs \
+         with matrix units the case says whose code it was. The variant names the plan that won the race: of the vendor's \
+         library, the best of the eight that its heuristic likes most.",
         "f16 and bf16 are the format of a, b and c alike; sums are in f32 and rounded once. Products of 16-bit numbers \
          are exact in f32, so only the sums and the last rounding err. With fp8_e4m3 c is bf16, and b is stored as \
          [n, k], as matrix units take it; its sums may keep 13 bits behind the point of the largest term, as those of \
-         compute capability 9.0 do (what libraries call fast accumulation).",
+         compute capability 9.0 do (what libraries call fast accumulation), unless accumulate=full. tf32 is f32 in memory \
+         and 19 bits in the product. With i8 c is i32, exact, and b is stored as [n, k].",
         "Where fewer than 1024 operations are made per byte of b, repeats rotate through copies of b that together \
          exceed the last cache four times, as a model's weights do; a and c stay warm, as activations do. A larger m \
          is bound by arithmetic wherever b lies, and has one b.",
@@ -48,6 +51,19 @@ static META: Meta = Meta {
         Axis { name: "n", about: "columns of b and c (4096 where only m or k is given)", words: &[], range: SIDE },
         Axis { name: "k", about: "columns of a, rows of b (4096 where only m or n is given)", words: &[], range: SIDE },
         Axis { name: "precision", about: "number format of all operands", words: &PRECISIONS, range: WORDS_ONLY },
+        Axis {
+            name: "accumulate",
+            about: "how sums are made where that is not the usual: f16 (of f16), full (of fp8_e4m3: no bits lost)",
+            words: &["f16", "full"],
+            range: WORDS_ONLY,
+        },
+        Axis {
+            name: "library",
+            about: "whose code computes it on a device with matrix units: the vendor's library, by name and version, or \
+                    rooflint's own kernels",
+            words: &["vendor", "own"],
+            range: WORDS_ONLY,
+        },
         Axis {
             name: "data",
             about: "what a and b hold: random over [-1, 1), integers from -4 to 4, zeros",
@@ -75,21 +91,23 @@ impl Benchmark for Matmul {
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let precision = ("precision", vec![AxisValue::from("f32")]);
         let data = ("data", vec![AxisValue::from("random")]);
-        if ["m", "n", "k"].iter().any(|axis| request.axes.contains_key(*axis)) {
-            let side = vec![AxisValue::Count(4096)];
-            return expand(META.id, request, &[("m", side.clone()), ("n", side.clone()), ("k", side), precision, data]);
-        }
-        let shapes = shapes(request, device).into_iter();
-        let point = |MatmulShape { m, n, k, precision: own }| {
-            let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side)| (name, vec![AxisValue::Count(side)]));
-            let [m, n, k] = axes;
-            let mut request = request.clone();
-            if let Some(own) = own {
-                request.axes.insert("precision".to_owned(), vec![own.name().into()]);
-            }
-            expand(META.id, &request, &[m, n, k, precision.clone(), data.clone()])
+        let sides = ["m", "n", "k"];
+        let cases = if sides.iter().any(|axis| request.axes.contains_key(*axis)) {
+            let [m, n, k] = sides.map(|side| (side, vec![AxisValue::Count(4096)]));
+            expand(META.id, request, &[m, n, k, precision, data])
+        } else {
+            let point = |MatmulShape { m, n, k, precision: own }| {
+                let axes = [("m", m), ("n", n), ("k", k)].map(|(name, side)| (name, vec![AxisValue::Count(side)]));
+                let [m, n, k] = axes;
+                let mut request = request.clone();
+                if let Some(own) = own {
+                    request.axes.insert("precision".to_owned(), vec![own.name().into()]);
+                }
+                expand(META.id, &request, &[m, n, k, precision.clone(), data.clone()])
+            };
+            shapes(request, device).into_iter().flat_map(point).collect()
         };
-        shapes.flat_map(point).collect()
+        library::by_libraries(library::with_sums(cases, device, request), device, request)
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -115,17 +133,7 @@ impl Benchmark for Matmul {
         let (Some(pattern_a), Some(_)) = (shape.a(case), shape.b(case, 0)) else {
             return Err(Stop::Skip(format!("there is no filling for {}", shape.precision)));
         };
-        // The library users would call, where there is one.
-        let mut step = shape.step(Provider::Vendor);
-        if device.options(&step)?.is_empty() {
-            step = shape.step(Provider::Own);
-            if device.options(&step)?.is_empty() {
-                let Shape { m, n, k, precision } = shape;
-                return Err(Stop::Skip(format!(
-                    "the device has no matrix product of {precision} with {m} x {n} x {k}"
-                )));
-            }
-        }
+        let step = library::step(case, &shape, device)?;
         let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
         device.fill(a, pattern_a)?;
         let c = device.alloc(shape.result_bytes(), Place::Device)?;
@@ -165,6 +173,10 @@ fn shapes(request: &Request, device: &DeviceInfo) -> Vec<MatmulShape> {
     if has(device, "matrix_units") {
         let squares = large_sides(request.profile, device.kind);
         let eight_bits = has(device, "fp8_e4m3").then_some(Precision::Fp8E4m3);
+        if library::name(device).is_some() {
+            let largest = &squares[squares.len() - 1..];
+            shapes.extend([Precision::Tf32, Precision::I8].into_iter().flat_map(|form| of(Some(form), largest, &[])));
+        }
         for precision in [Some(first), Some(second), eight_bits].into_iter().flatten() {
             shapes.extend(of(Some(precision), squares, batches));
         }
@@ -225,18 +237,44 @@ struct Shape {
     n: u64,
     k: u64,
     precision: Precision,
+    /// How sums are made, where that is not the usual.
+    sums: Option<Sums>,
 }
 
-/// Whether a format has 16 bits or fewer: its sums are in `F32`.
+/// Unusual ways to make sums.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sums {
+    /// Of binary16, in binary16.
+    F16,
+    /// Of 8-bit floating point, with no bits lost.
+    Full,
+}
+
+/// Whether a format has fewer bits than the `F32` of its sums.
 fn is_narrow(precision: Precision) -> bool {
-    matches!(precision, Precision::F16 | Precision::Bf16 | Precision::Fp8E4m3)
+    matches!(precision, Precision::Tf32 | Precision::F16 | Precision::Bf16 | Precision::Fp8E4m3)
 }
 
 impl Shape {
     fn of(case: &Case) -> Self {
         let side = |axis| case.count(axis).unwrap_or(1);
         let precision = case.word("precision").and_then(|word| word.parse().ok()).unwrap_or(Precision::F32);
-        Self { m: side("m"), n: side("n"), k: side("k"), precision }
+        let sums = match case.word("accumulate") {
+            Some("f16") => Some(Sums::F16),
+            Some("full") => Some(Sums::Full),
+            _ => None,
+        };
+        Self { m: side("m"), n: side("n"), k: side("k"), precision, sums }
+    }
+
+    /// Format of the sums.
+    fn accumulate(&self) -> Precision {
+        match (self.precision, self.sums) {
+            (_, Some(Sums::F16)) => Precision::F16,
+            (Precision::I8, _) => Precision::I32,
+            (precision, _) if is_narrow(precision) => Precision::F32,
+            (precision, _) => precision,
+        }
     }
 
     fn step(&self, provider: Provider) -> Step {
@@ -251,15 +289,21 @@ impl Shape {
             a: self.precision,
             b: self.precision,
             c: self.result(),
-            accumulate: if is_narrow(self.precision) { Precision::F32 } else { self.precision },
+            accumulate: self.accumulate(),
             b_transposed: self.b_by_columns(),
+            full_sums: self.sums == Some(Sums::Full),
             provider,
         }
     }
 
     /// Format of c.
     fn result(&self) -> Precision {
-        if self.precision == Precision::Fp8E4m3 { Precision::Bf16 } else { self.precision }
+        match self.precision {
+            Precision::Fp8E4m3 => Precision::Bf16,
+            Precision::Tf32 => Precision::F32,
+            Precision::I8 => Precision::I32,
+            precision => precision,
+        }
     }
 
     fn result_bytes(&self) -> ByteCount {
@@ -268,7 +312,7 @@ impl Shape {
 
     /// Whether b is stored as `[n, k]`.
     fn b_by_columns(&self) -> bool {
-        self.precision == Precision::Fp8E4m3
+        matches!(self.precision, Precision::Fp8E4m3 | Precision::I8)
     }
 
     /// Where an element of b is stored.
