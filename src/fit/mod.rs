@@ -53,6 +53,8 @@ pub struct ComputeCeiling {
     pub rate: Estimate,
     /// Key of the case behind it.
     pub case: String,
+    /// A product by rooflint's own kernels on a device whose vendor has a library: a lower bound of what users get.
+    pub own: bool,
 }
 
 /// A measured kernel on the roofline's plane.
@@ -106,7 +108,7 @@ pub const PLATEAU_TOLERANCE: f64 = 0.02;
 pub struct Ceilings {
     /// Memory, fastest first.
     pub memory: Vec<MemoryCeiling>,
-    /// Compute, fastest first; one per benchmark and precision.
+    /// Compute, fastest first; one per benchmark and precision, and another for our own products.
     pub compute: Vec<ComputeCeiling>,
     /// Ridge points of every compute ceiling against the read ceiling (or the fastest, if read is missing).
     pub ridges: Vec<Ridge>,
@@ -191,7 +193,7 @@ fn is_bound_by_arithmetic(item: &Measured, vector: f64, slope: f64) -> bool {
     memory_roof >= vector && memory_roof >= 2.0 * item.summary.headline.value
 }
 
-/// The fastest case of every benchmark and precision. Other data than random flatter a device.
+/// The fastest case of every benchmark and precision, our own products apart. Other data than random flatter a device.
 fn compute(measured: &[Measured], slope: Option<&MemoryCeiling>) -> Vec<ComputeCeiling> {
     let vector = measured
         .iter()
@@ -211,13 +213,14 @@ fn compute(measured: &[Measured], slope: Option<&MemoryCeiling>) -> Vec<ComputeC
         let real = record.case.word("data").is_none_or(|data| data == "random");
         if COMPUTE.contains(&benchmark.as_str()) && real {
             let (benchmark, case) = (benchmark.clone(), record.case.key());
-            ceilings.push(ComputeCeiling { benchmark, precision, rate: summary.headline, case });
+            let own = record.case.word("library") == Some("own");
+            ceilings.push(ComputeCeiling { benchmark, precision, rate: summary.headline, case, own });
         }
     }
     ceilings.sort_by(|a, b| fastest_first(a.rate, b.rate));
     let mut seen = Vec::new();
     ceilings.retain(|ceiling| {
-        let id = (ceiling.benchmark.clone(), ceiling.precision);
+        let id = (ceiling.benchmark.clone(), ceiling.precision, ceiling.own);
         let new = !seen.contains(&id);
         seen.push(id);
         new

@@ -19,6 +19,19 @@ pub(super) const SPOKESMEN: [Precision; 7] = [
     Precision::Fp8E5m2,
 ];
 
+/// Precisions in the order in which four of them get a card.
+const ON_CARDS: [Precision; 9] = [
+    Precision::Bf16,
+    Precision::Fp8E4m3,
+    Precision::F32,
+    Precision::F64,
+    Precision::F16,
+    Precision::I8,
+    Precision::I32,
+    Precision::Tf32,
+    Precision::Fp8E5m2,
+];
+
 impl Subject<'_> {
     /// The memory ceiling the roofline stands on: read, or the fastest where read was not measured.
     pub(super) fn memory(&self) -> Option<&MemoryCeiling> {
@@ -135,7 +148,12 @@ impl Subject<'_> {
             let summary = case.summary.as_ref()?;
             Some((case, summary.headline, summary.precision?))
         });
-        let spoken = self.spokesman().map(|(_, compute)| compute.precision);
+        // Matrix units are there for products of 16 bits.
+        let narrow = [Precision::Bf16, Precision::F16].into_iter().find(|narrow| {
+            let has_units = self.info.features.iter().any(|feature| feature == "matrix_units");
+            has_units && products.clone().any(|(.., precision)| precision == *narrow)
+        });
+        let spoken = narrow.or_else(|| self.spokesman().map(|(_, compute)| compute.precision));
         products.max_by(|a, b| {
             let rank =
                 |(_, estimate, precision): &(_, Estimate, Precision)| (Some(*precision) == spoken, estimate.value);
@@ -147,7 +165,11 @@ impl Subject<'_> {
     pub(super) fn cards(&self, cases: &[CaseData<'_>], benchmarks: &[BenchmarkView]) -> Vec<Card> {
         let anchor = |id: &str| benchmarks.iter().find(|part| part.id == id).map(|part| part.anchor.clone());
         let mut cards: Vec<Card> = self.memory_card(anchor("memory")).into_iter().collect();
-        for (index, roof) in self.roofs().into_iter().take(4) {
+        let mut roofs = self.roofs();
+        let place =
+            |precision: &Precision| ON_CARDS.iter().position(|known| known == precision).unwrap_or(ON_CARDS.len());
+        roofs.sort_by_key(|(_, roof)| place(&roof.precision));
+        for (index, roof) in roofs.into_iter().take(4) {
             let unit = if roof.precision.is_integer() { "OP/B" } else { "FLOP/B" };
             let detail = self.ridge(index).map(|ridge| format!("ridge at {}", number::brief(ridge.intensity, unit)));
             let label = format!("Compute, {}", roof.precision);
@@ -195,7 +217,8 @@ impl Subject<'_> {
             ceiling_row(&name, level.value, "B/s", None, reference(&level.case, benchmarks))
         });
         let compute = self.ceilings.compute.iter().enumerate().map(|(index, ceiling)| {
-            let name = format!("{} {}", clean(&ceiling.benchmark), ceiling.precision);
+            let own = if ceiling.own { " (own kernels)" } else { "" };
+            let name = format!("{} {}{own}", clean(&ceiling.benchmark), ceiling.precision);
             let ridge = self.ridge(index).map(|ridge| ridge.intensity);
             ceiling_row(&name, ceiling.rate, ceiling.precision.rate_unit(), ridge, reference(&ceiling.case, benchmarks))
         });
@@ -225,6 +248,7 @@ impl Subject<'_> {
         };
         let verdict = match (plateau.shows_memory(), plateau.flat) {
             (true, _) if plateau.drift.abs() <= PLATEAU_TOLERANCE => "a plateau",
+            (true, _) if plateau.drift < 0.0 => "past the cache, and still rising",
             (true, _) => "no change beyond the intervals",
             (false, true) => "flat, but not past the cache",
             (false, false) => "no plateau",
