@@ -26,7 +26,19 @@ fn wanted() -> &'static [(String, u64)] {
     })
 }
 
-const KINDS: [&str; 7] = ["out_of_memory", "illegal_address", "hang", "lost", "ecc", "nvml_not_permitted", "timeout"];
+/// Those of the libraries beside the driver are theirs to look for.
+const KINDS: [&str; 10] = [
+    "out_of_memory",
+    "illegal_address",
+    "hang",
+    "lost",
+    "ecc",
+    "timeout",
+    "nvml_not_permitted",
+    "cublaslt_algorithm",
+    "cublaslt_wrong",
+    "cublaslt_version",
+];
 
 /// A fault that is not known here would be asked for in vain.
 pub fn unknown() -> Option<&'static str> {

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod driver;
 pub mod exec;
 pub mod fault;
+pub mod guest;
 pub mod isa;
 pub mod memory;
 pub mod module;

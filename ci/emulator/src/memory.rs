@@ -216,6 +216,21 @@ pub struct View {
     pub peers: u32,
 }
 
+impl View {
+    fn allows(&self, mapping: &Mapping) -> bool {
+        match mapping.place {
+            Place::Host => true,
+            Place::Device(device) => device == self.device || self.peers >> device & 1 == 1,
+        }
+    }
+
+    /// The host's address of `size` bytes of one allocation, and what keeps them. None: a kernel may not reach them.
+    pub fn range(&self, address: u64, size: u64) -> Option<(*mut u8, Arc<Mapping>)> {
+        let (host, mapping) = space().range(address, size as usize)?;
+        self.allows(&mapping).then_some((host, mapping))
+    }
+}
+
 /// Looks up addresses for one thread that executes a kernel, remembering where the last was.
 pub struct Cursor {
     view: View,
@@ -255,11 +270,7 @@ impl Cursor {
         self.refresh();
         let index = self.table.partition_point(|mapping| mapping.start <= address).checked_sub(1)?;
         let mapping = &self.table[index];
-        let allowed = match mapping.place {
-            Place::Host => true,
-            Place::Device(device) => device == self.view.device || self.view.peers >> device & 1 == 1,
-        };
-        if !allowed || !mapping.holds(address, size) {
+        if !self.view.allows(mapping) || !mapping.holds(address, size) {
             return None;
         }
         (self.start, self.size, self.host) = (mapping.start, mapping.size, mapping.host);

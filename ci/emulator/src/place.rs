@@ -2,26 +2,35 @@
 
 use std::path::Path;
 
-/// What the build calls them, and what programs do.
-const LIBRARIES: [(&str, &[&str]); 2] = [
-    ("librooflint_emulator.so", &["libcuda.so.1", "libcuda.so"]),
+/// What the build calls them, and what programs do. cuBLASLt has a folder of its own: a program on a
+/// rented machine has a driver and no toolkit, and tests choose which of the two they are.
+const LIBRARIES: [(&str, &[&str]); 3] = [
+    (DRIVER, &["libcuda.so.1", "libcuda.so"]),
     ("librooflint_emulator_nvml.so", &["libnvidia-ml.so.1", "libnvidia-ml.so"]),
+    (CUBLASLT, &["cublaslt/libcublasLt.so.13"]),
 ];
+const DRIVER: &str = "librooflint_emulator.so";
+const CUBLASLT: &str = "librooflint_emulator_cublaslt.so";
 
-/// Copies what the build left in `from` to `out`; the driver library loses the symbols in `without`.
+/// The library that a symbol is taken out of.
+fn owner(symbol: &str) -> &'static str {
+    if symbol.starts_with("cublasLt") { CUBLASLT } else { DRIVER }
+}
+
+/// Copies what the build left in `from` to `out`; the symbols in `without` are taken out of the driver library, or out
+/// of cuBLASLt if they are its.
 pub fn place(from: &Path, out: &Path, without: &[&str]) -> Result<(), String> {
-    std::fs::create_dir_all(out).map_err(|why| format!("{}: {why}", out.display()))?;
     for (built, names) in LIBRARIES {
         let path = from.join(built);
         let mut bytes = std::fs::read(&path).map_err(|why| format!("{}: {why}", path.display()))?;
-        if names[0] == "libcuda.so.1" {
-            for symbol in without {
-                remove(&mut bytes, symbol)?;
-            }
+        for symbol in without.iter().filter(|symbol| owner(symbol) == built) {
+            remove(&mut bytes, symbol)?;
         }
         for name in names {
             // Replaced, not written over: a running program may have the old one mapped.
             let (to, fresh) = (out.join(name), out.join(format!("{name}.{}", std::process::id())));
+            let folder = to.parent().unwrap_or(out);
+            std::fs::create_dir_all(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
             std::fs::write(&fresh, &bytes).map_err(|why| format!("{}: {why}", fresh.display()))?;
             std::fs::rename(&fresh, &to).map_err(|why| format!("{}: {why}", to.display()))?;
         }

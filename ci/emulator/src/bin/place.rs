@@ -1,7 +1,7 @@
 //! Puts the emulated libraries into a folder, under the names the loader looks for.
 //!
 //! `rooflint-emulator LIBRARIES OUT [SYMBOL …]` copies from the folder the build left them in; the symbols named are
-//! taken out of the driver library, so that it looks like one that never had them. `rooflint-emulator --newer-symbols`
+//! taken out of the driver library, or out of cuBLASLt, so that it looks like one that never had them. `rooflint-emulator --newer-symbols`
 //! prints those that a driver of CUDA 12.0 lacks. `rooflint-emulator --check PTX …` says which files it cannot execute.
 
 use std::path::Path;

@@ -5,6 +5,7 @@ pub mod copy;
 pub mod device;
 pub mod event;
 pub mod graph;
+pub mod guest;
 pub mod launch;
 pub mod memory;
 pub mod module;
