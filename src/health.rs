@@ -73,7 +73,8 @@ const SAME_POWER_W: f64 = 1.0;
 /// Difference in memory at which it is another board: drivers and ECC keep a few percent for themselves.
 const SAME_MEMORY: f64 = 0.10;
 
-/// Judges a card by what it says of itself before and after, and by the records of `memory` and `fma` on it.
+/// Judges a card by what it says of itself before and after, and by the records of `memory`, `fma`, `mma` and `matmul` on
+/// it.
 ///
 /// # Errors
 /// [`HardwareError`] if the embedded datasheets are damaged.
@@ -84,11 +85,14 @@ pub fn judge(device: &DeviceInfo, before: &Card, after: &Card, records: &[Record
     findings.setting(before, after);
     let faults = throttles(records);
     findings.throttling(&faults);
-    let clock = clock_of(records);
     if let Some(sheet) = &sheet {
-        findings.clock(sheet, clock_of(records));
+        findings.clock(sheet, clock_of(records, &VECTOR));
         findings.bandwidth(sheet, records);
-        findings.arithmetic(sheet, clock, records);
+        findings.arithmetic(sheet, &VECTOR, records);
+        if device.features.iter().any(|feature| feature == "matrix_units") {
+            findings.arithmetic(sheet, &MATRIX, records);
+            findings.product(sheet, records);
+        }
     }
     if device.kind != DeviceKind::Hardware {
         findings.unknown.push("the device is no hardware: its times mean nothing".to_owned());
@@ -234,20 +238,18 @@ impl Findings {
         }
     }
 
-    fn arithmetic(&mut self, sheet: &Gpu, clock: Option<Hertz>, records: &[Record]) {
-        let peak = clock.and_then(|clock| sheet.peak_at(Rate::F32, clock));
-        let best = records
-            .iter()
-            .filter(|record| record.case.benchmark == "fma" && record.work.flop.contains_key(&Precision::F32))
-            .filter_map(|record| Summary::of(record).map(|summary| summary.headline.value))
-            .fold(f64::NAN, f64::max);
+    /// Arithmetic out of registers against the peak at the clock that it ran at.
+    fn arithmetic(&mut self, sheet: &Gpu, units: &Units, records: &[Record]) {
+        let Units { benchmark, precision, rate, name } = *units;
+        let clock = clock_of(records, units);
+        let peak = clock.and_then(|clock| sheet.peak_at(rate, clock));
+        let best = rates(records, benchmark, precision).fold(f64::NAN, f64::max);
         if !best.is_nan() && clock.is_none() {
-            self.unknown
-                .push("its clock could not be counted, so its arithmetic has no peak to be held against".to_owned());
+            self.unknown.push(format!("its clock could not be counted, so its {name} has no peak to be held against"));
             return;
         }
         let Some(peak) = peak.filter(|_| !best.is_nan()) else {
-            self.unknown.push("its arithmetic could not be measured".to_owned());
+            self.unknown.push(format!("its {name} could not be measured"));
             return;
         };
         let share = best / peak.get();
@@ -256,13 +258,47 @@ impl Findings {
             format!("{:.0} to {:.0} % of {peak}, the peak at that clock", FMA_LEAST * 100.0, FMA_MOST * 100.0);
         let low = !(share >= FMA_LEAST);
         let mark = if low || share > FMA_MOST { Mark::Low } else { Mark::Fine };
-        self.add("f32 arithmetic", found, Some(expected), mark);
+        self.add(name, found, Some(expected), mark);
         if low {
-            self.low.push(format!("f32 arithmetic: {:.1} % of the peak at its clock", share * 100.0));
+            self.low.push(format!("{name}: {:.1} % of the peak at its clock", share * 100.0));
         } else if share > FMA_MOST {
             self.unknown.push("more arithmetic than its clock allows: its clock is not what it says".to_owned());
         }
     }
+
+    /// The product that users get, for the reader: no figure of it tells a slow card from a slow library.
+    fn product(&mut self, sheet: &Gpu, records: &[Record]) {
+        let best = rates(records, "matmul", Precision::Bf16).fold(f64::NAN, f64::max);
+        if let Some(peak) = sheet.peak(Rate::Bf16).filter(|_| !best.is_nan()) {
+            let found =
+                format!("{} ({:.1} % of the datasheet's)", with_prefix(best, "FLOP/s"), best / peak.get() * 100.0);
+            self.add("bf16 matrix product", found, None, Mark::Fine);
+        }
+    }
+}
+
+/// Units that do arithmetic, and the benchmark that keeps them busy out of registers.
+struct Units {
+    benchmark: &'static str,
+    precision: Precision,
+    rate: Rate,
+    name: &'static str,
+}
+
+const VECTOR: Units = Units { benchmark: "fma", precision: Precision::F32, rate: Rate::F32, name: "f32 arithmetic" };
+const MATRIX: Units =
+    Units { benchmark: "mma", precision: Precision::Bf16, rate: Rate::Bf16, name: "bf16 matrix arithmetic" };
+
+/// Records of a benchmark in a precision.
+fn of<'a>(records: &'a [Record], benchmark: &'static str, precision: Precision) -> impl Iterator<Item = &'a Record> {
+    let wanted =
+        move |record: &&Record| record.case.benchmark == benchmark && record.work.flop.contains_key(&precision);
+    records.iter().filter(wanted)
+}
+
+/// Their headlines, in operations per second.
+fn rates(records: &[Record], benchmark: &'static str, precision: Precision) -> impl Iterator<Item = f64> {
+    of(records, benchmark, precision).filter_map(|record| Summary::of(record).map(|summary| summary.headline.value))
 }
 
 /// Reasons for which clocks were held down in any sample, sorted.
@@ -275,9 +311,8 @@ fn throttles(records: &[Record]) -> Vec<String> {
 }
 
 /// The median clock of the samples of arithmetic.
-fn clock_of(records: &[Record]) -> Option<Hertz> {
-    let arithmetic = records.iter().filter(|record| record.case.benchmark == "fma");
-    let measured = arithmetic.filter_map(|record| match &record.outcome {
+fn clock_of(records: &[Record], units: &Units) -> Option<Hertz> {
+    let measured = of(records, units.benchmark, units.precision).filter_map(|record| match &record.outcome {
         Outcome::Measured(measured) => Some(measured),
         _ => None,
     });

@@ -5,7 +5,7 @@ use clap::{Args, FromArgMatches};
 use super::run::{conduct, describe, lock, selectors};
 use super::{Command, Exit, Failure, print, progress};
 use crate::health::{Health, Mark, Verdict, judge};
-use crate::measure::plan::plan;
+use crate::measure::plan::{Plan, plan};
 use crate::measure::supervisor::{Finish, Supervisor};
 use crate::measure::telemetry;
 use crate::record::{AxisValue, Record};
@@ -48,7 +48,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let device = device.clone();
     let before = telemetry::card(&device);
-    let records = measure(devices)?;
+    let records = measure(&devices)?;
     let after = telemetry::card(&device);
     let health = judge(&device, &before, &after, &records).map_err(Failure::usage)?;
     let text = match arguments.json {
@@ -63,13 +63,42 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     })
 }
 
-/// Copies, triads, and f32 arithmetic of the quick profile.
-fn measure(devices: Vec<crate::record::DeviceInfo>) -> Result<Vec<Record>, Failure> {
-    let words = |list: &[&str]| list.iter().map(|word| AxisValue::from(*word)).collect::<Vec<_>>();
-    let axes = [("kernel".to_owned(), words(&["copy", "triad"])), ("precision".to_owned(), words(&["f32"]))];
-    let request = Request { profile: Profile::Quick, axes: axes.into(), shapes: Vec::new(), seed: 1 };
-    let benchmarks: Vec<_> = ["memory", "fma"].into_iter().filter_map(suite::find).collect();
-    let plan = plan(devices, &benchmarks, &request).map_err(Failure::usage)?;
+/// What is measured: a benchmark with its axes, and on devices with matrix units alone.
+const MEASURED: [(&str, &[(&str, &str)], bool); 5] = [
+    ("memory", &[("kernel", "copy")], false),
+    ("memory", &[("kernel", "triad")], false),
+    ("fma", &[("precision", "f32")], false),
+    ("mma", &[("precision", "bf16")], true),
+    ("matmul", &[("precision", "bf16"), ("library", "vendor")], true),
+];
+
+/// The cases of all that is measured: of products the largest square one of the quick profile, by the vendor's library
+/// where there is one.
+fn cases(devices: &[crate::record::DeviceInfo]) -> Result<Plan, Failure> {
+    let has = |wanted: &str| devices.iter().all(|device| device.features.iter().any(|has| has.starts_with(wanted)));
+    let mut whole = Plan { devices: devices.to_vec(), cases: Vec::new() };
+    for (id, axes, units) in MEASURED {
+        let by_library = axes.contains(&("library", "vendor"));
+        if units && !has("matrix_units") || by_library && !has("cublaslt_") {
+            continue;
+        }
+        let axes = axes.iter().map(|(name, word)| ((*name).to_owned(), vec![AxisValue::from(*word)])).collect();
+        let request = Request { profile: Profile::Quick, axes, shapes: Vec::new(), seed: 1 };
+        let benchmarks: Vec<_> = suite::find(id).into_iter().collect();
+        let mut part = plan(devices.to_vec(), &benchmarks, &request).map_err(Failure::usage)?;
+        if by_library {
+            part.cases.retain(|planned| planned.case.count("m") == planned.case.count("n"));
+            part.cases.sort_by_key(|planned| planned.footprint);
+            part.cases.drain(..part.cases.len().saturating_sub(1));
+        }
+        whole.cases.append(&mut part.cases);
+    }
+    Ok(whole)
+}
+
+/// Measures them.
+fn measure(devices: &[crate::record::DeviceInfo]) -> Result<Vec<Record>, Failure> {
+    let plan = cases(devices)?;
     let seconds = |value| Seconds::new(value).unwrap_or(Seconds::ZERO);
     let (mut supervisor, interrupter) =
         Supervisor::new(conduct(Profile::Quick, Some(seconds(BUDGET_S)), seconds(DEADLINE_S))?);

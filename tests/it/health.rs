@@ -5,7 +5,7 @@ use rooflint::health::{Health, Mark, Verdict, judge};
 use rooflint::record::{
     AxisValue, Card, Case, DeviceInfo, DeviceKind, Outcome, Precision, Quantity, Reading, Record, Work,
 };
-use rooflint::units::{ByteCount, FlopCount, Hertz};
+use rooflint::units::{ByteCount, FlopCount, Hertz, Seconds};
 
 use crate::sample_run::{device, measurement, noise, record};
 
@@ -134,4 +134,37 @@ fn what_was_not_measured_is_said() {
     assert!(reasons(&found).contains("bandwidth could not") && reasons(&found).contains("arithmetic could not"));
     let twice = health(&card(), &records(0.9, 1.2, CLOCK));
     assert!(reasons(&twice).contains("more arithmetic than its clock allows"), "{twice:#?}");
+}
+
+/// The run on an H100 that is kept under `reports`, and what it says of its device and its card.
+fn kept() -> (DeviceInfo, Vec<Record>) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/gpu-nvidia-h100-80gb-hbm3-20261122");
+    let run = rooflint::store::load(&folder).unwrap().run;
+    (run.header.devices[0].clone(), run.records)
+}
+
+#[test]
+fn matrix_units_are_held_against_their_peak_at_the_clock_they_ran_at() {
+    let (device, records) = kept();
+    let found = judge(&device, &card(), &card(), &records).unwrap();
+    assert_eq!(found.verdict, Verdict::Healthy, "{found:#?}");
+    let units = found.checks.iter().find(|check| check.name == "bf16 matrix arithmetic").unwrap();
+    assert!(units.found.contains("(98.") || units.found.contains("(99."), "{units:?}");
+    assert!(found.checks.iter().any(|check| check.name == "bf16 matrix product"));
+
+    // Units that take a quarter longer at the same clock.
+    let mut weak = records.clone();
+    for record in weak.iter_mut().filter(|record| record.case.benchmark == "mma") {
+        let Outcome::Measured(measured) = &mut record.outcome else { panic!("measured") };
+        for sample in &mut measured.samples {
+            sample.elapsed_s = Seconds::new(sample.elapsed_s.get() * 1.25).unwrap();
+        }
+    }
+    let found = judge(&device, &card(), &card(), &weak).unwrap();
+    assert!(reasons(&found).contains("bf16 matrix arithmetic: 79."), "{found:#?}");
+
+    // Not measured is not fine.
+    let without: Vec<_> = records.into_iter().filter(|record| record.case.benchmark != "mma").collect();
+    let found = judge(&device, &card(), &card(), &without).unwrap();
+    assert!(matches!(found.verdict, Verdict::Unknown { .. }) && reasons(&found).contains("bf16"), "{found:#?}");
 }

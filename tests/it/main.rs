@@ -30,6 +30,8 @@ mod cpu;
 mod cpu_matmul;
 /// The CUDA backend, on a GPU or on the emulator.
 mod cuda;
+/// Products by cuBLASLt, on the emulator and its stand-in.
+mod cuda_library;
 /// The CUDA backend's matrix products and units.
 mod cuda_matmul;
 /// Export formats: what other tools read back is what the run says.

@@ -309,7 +309,7 @@ fn a_bandwidth_that_has_not_come_to_rest_is_called_a_bound() {
     let hardware = vec![device(DeviceKind::Hardware, "Chip")];
     let at = |times: u64, rate: f64| memory("read", times * CACHE, rate);
     let falling = run(hardware.clone(), vec![at(2, 9e10), at(4, 7e10), at(8, 6e10)]);
-    let found = notice(&falling, "Bandwidth still changed by 17 %");
+    let found = notice(&falling, "Bandwidth still fell by 17 %");
     assert!(found.action.contains(&format!("--axis size={}", 16 * CACHE)), "{found:?}");
     let view = View::of(&[falling]);
     assert!(

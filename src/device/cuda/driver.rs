@@ -136,7 +136,7 @@ impl Driver {
 }
 
 /// Whether the driver's library has a symbol.
-fn has(name: &str) -> bool {
+pub(super) fn has(name: &str) -> bool {
     let name = format!("{name}\0");
     // SAFETY: the library is loaded, and the symbol is looked for, not used.
     unsafe { sys::culib().get::<*const ()>(name.as_bytes()) }.is_ok()

@@ -184,7 +184,10 @@ impl Library {
 
     fn load(path: &Path, origin: &'static str, driver: &Driver) -> Result<Self, String> {
         // SAFETY: loading a library runs its initialisers; this one is NVIDIA's, by its name.
-        let library = unsafe { libloading::Library::new(path) }.map_err(|error| error.to_string())?;
+        let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        })?;
         // SAFETY: the type is the one that the library's header declares.
         let version: unsafe extern "C" fn() -> usize = unsafe { find(&library, "cublasLtGetVersion") }?;
         // SAFETY: it takes nothing and gives a number.
@@ -200,7 +203,7 @@ impl Library {
         }
         // The emulator multiplies through a stand-in of its own; the real library would look for a real device.
         // SAFETY: the symbol is looked for, not used.
-        if driver.emulated != unsafe { library.get::<*const ()>(b"rooflintEmulator\0") }.is_ok() {
+        if driver.emulated != unsafe { library.get::<*const ()>(b"rooflintEmulatorCublaslt\0") }.is_ok() {
             return Err(format!("cuBLASLt {version} is not for this driver: one of the two is emulated"));
         }
         let functions = Functions::of(&library).map_err(|lack| format!("cuBLASLt {version} is of no use: {lack}"))?;

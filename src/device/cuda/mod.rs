@@ -274,7 +274,12 @@ impl Device for CudaDevice {
             None => "launches behind a latch".to_owned(),
         };
         let code = self.code.origins.iter().cloned().collect::<Vec<_>>().join(", ");
-        BTreeMap::from([("code".to_owned(), code), ("submission".to_owned(), submission)])
+        let mut conditions = BTreeMap::from([("code".to_owned(), code), ("submission".to_owned(), submission)]);
+        // The tail is what the last wave leaves idle.
+        if let Some(waves) = self.programs.values().find_map(|program| program.waves) {
+            conditions.insert("waves".to_owned(), format!("{waves:.2}"));
+        }
+        conditions
     }
 
     fn mark(&self) -> Mark {

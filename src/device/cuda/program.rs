@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
 
 use super::devices::Found;
-use super::driver::{Driver, Failed, call};
+use super::driver::{self, Driver, Failed, call};
 use super::handles::{DeviceMemory, Graph, Module, Stream};
 use super::images;
 use super::kernels::{self, Value};
@@ -76,6 +76,18 @@ fn prefer_shared(function: CUfunction, bytes: u32) -> Result<(), Failed> {
     let carve_out = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
     // SAFETY: as above; the value is a percentage.
     call("cuFuncSetAttribute", || unsafe { sys::cuFuncSetAttribute(function, carve_out, 100) })
+}
+
+/// Blocks of a function that a multiprocessor runs at once; `None` where the driver does not tell.
+fn resident(function: CUfunction, threads: u32, shared: u32) -> Option<u32> {
+    let name = "cuOccupancyMaxActiveBlocksPerMultiprocessor";
+    let mut blocks = 0;
+    // SAFETY: the function's module is loaded, and the driver writes one number.
+    let asked = || unsafe {
+        sys::cuOccupancyMaxActiveBlocksPerMultiprocessor(&mut blocks, function, threads as i32, shared as usize)
+    };
+    let told = driver::has(name) && call("cuOccupancyMaxActiveBlocksPerMultiprocessor", asked).is_ok();
+    told.then_some(blocks.max(0).unsigned_abs())
 }
 
 /// Loads the machine code made for the device, or has the driver compile the PTX.
@@ -188,6 +200,8 @@ pub(super) struct Recorded {
     pub holds_the_host: bool,
     /// Graphs made so far, by first row and repeats.
     pub graphs: BTreeMap<(usize, u64), Graph>,
+    /// How often a product fills the device with work groups, where that is known.
+    pub waves: Option<f64>,
     /// Memory that products keep parts of their sums in, with its bytes: steps follow one another, so they share it.
     parts: Vec<(u64, DeviceMemory)>,
 }
@@ -237,7 +251,7 @@ fn scalar(arg: &Arg) -> Option<Value> {
 impl Recorded {
     /// A program of rows that goes launch by launch.
     pub fn of(rows: Vec<Vec<Work>>) -> Self {
-        Self { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new(), parts: Vec::new() }
+        Self { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new(), waves: None, parts: Vec::new() }
     }
 
     /// Steps of a repeat.
@@ -309,7 +323,9 @@ impl Recorded {
     ) -> Result<Work, DeviceError> {
         let operands = row.operands(desc, slots)?;
         if desc.provider == Provider::Vendor {
-            return code.vendor()?.product(desc, plan, operands).map(Work::Product);
+            let product = code.vendor()?.product(desc, plan, operands)?;
+            self.waves = Some(product.waves());
+            return Ok(Work::Product(product));
         }
         let ways = products::ways(desc, device)?;
         let way = ways.iter().find(|way| plan.is_empty() || way.name == plan).ok_or_else(|| {
@@ -324,6 +340,8 @@ impl Recorded {
         if way.shared_b > 0 {
             prefer_shared(function, way.shared_b)?;
         }
+        let at_once = resident(function, way.threads, way.shared_b).map(|blocks| blocks * device.info.compute_units);
+        self.waves = at_once.filter(|at_once| *at_once > 0).map(|at_once| f64::from(cut.blocks) / f64::from(at_once));
         Ok(Work::Launch { function, blocks: cut.blocks, threads: way.threads, shared: way.shared_b, values })
     }
 

@@ -51,6 +51,8 @@ struct Way {
     name: String,
     algorithm: cublasLtMatmulAlgo_t,
     workspace_b: usize,
+    /// How often it fills the device with work groups.
+    waves: f32,
 }
 
 /// A product as a piece of work: everything that a call needs, alive as long as it.
@@ -292,7 +294,8 @@ impl Vendor {
             told(Config::CUBLASLT_ALGO_CONFIG_STAGES_ID),
             told(Config::CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
         );
-        Way { name, algorithm: suggestion.algorithm, workspace_b: suggestion.workspace_b }
+        let Suggestion { algorithm, workspace_b, waves, .. } = *suggestion;
+        Way { name, algorithm, workspace_b, waves }
     }
 }
 
@@ -352,6 +355,11 @@ impl Drop for Preferred {
 }
 
 impl Product {
+    /// How often it fills the device with work groups, as the library says.
+    pub fn waves(&self) -> f64 {
+        self.known.ways[self.way].waves.into()
+    }
+
     /// Puts it at the end of a stream.
     pub fn queue(&self, stream: CUstream) -> Result<(), Failed> {
         let [first, second, third] = self.known.layouts.operands[..] else { return Ok(()) };

@@ -6,6 +6,12 @@ use crate::descriptor::{Descriptor, Kind, layout, operation};
 use crate::status::{Answer, INVALID_VALUE, Status, answer, refuse, require, text};
 use crate::{driver, fault, object};
 
+/// A mark that NVIDIA's library does not have: a program must not take this one for it, nor that for this one.
+#[unsafe(no_mangle)]
+pub extern "C" fn rooflintEmulatorCublaslt() -> u32 {
+    1
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn cublasLtGetVersion() -> usize {
     fault::version()
