@@ -60,10 +60,20 @@ pub fn encode(format: u32, value: f64) -> Vec<u8> {
 }
 
 /// `f32` rounded to the ten bits of TF32's mantissa, ties to even.
-pub fn tf32(value: f64) -> f64 {
+fn tf32(value: f64) -> f64 {
     let bits = (value as f32).to_bits();
     let rounded = (bits + 0xFFF + (bits >> 13 & 1)) & !0x1FFF;
     f32::from_bits(rounded).into()
+}
+
+/// `f32` rounded to what the inputs of a compute type keep of it.
+pub fn input(compute: i32, value: f64) -> f64 {
+    match compute {
+        74 => f16::from_f32(value as f32).to_f64(),
+        75 => bf16::from_f32(value as f32).to_f64(),
+        77 => tf32(value),
+        _ => value,
+    }
 }
 
 /// The most that rounding once to nearest is off by, of a value of this size.
@@ -75,6 +85,7 @@ pub fn rounding(format: u32, value: f64) -> f64 {
         BF16 => (2f64.powi(-8), 2f64.powi(-134)),
         E4M3 => (2f64.powi(-4), 2f64.powi(-10)),
         E5M2 => (2f64.powi(-3), 2f64.powi(-17)),
+        I8 => (0.0, 0.5),
         _ => return 0.0,
     };
     (value.abs() * relative).max(least)
@@ -88,6 +99,7 @@ pub fn filled(format: u32, count: usize, seed: u64) -> Vec<u8> {
         state >> 33
     };
     let mut unit = move || next() as f64 / f64::from(1u32 << 30) - 1.0;
+    let sign = |value: f64| if value < 0.0 { 0x80u8 } else { 0 };
     let element = |value: f64| match format {
         F64 => value.to_le_bytes().to_vec(),
         F32 => (value as f32).to_le_bytes().to_vec(),
@@ -96,8 +108,8 @@ pub fn filled(format: u32, count: usize, seed: u64) -> Vec<u8> {
         I32 => ((value * 1000.0) as i32).to_le_bytes().to_vec(),
         I8 => vec![(value * 128.0) as i8 as u8],
         // Exponents 0 to 3 below one, every mantissa and sign.
-        E4M3 => vec![(3 << 3) + ((value.abs() * 31.0) as u8) | if value < 0.0 { 0x80 } else { 0 }],
-        E5M2 => vec![(11 << 2) + ((value.abs() * 15.0) as u8) | if value < 0.0 { 0x80 } else { 0 }],
+        E4M3 => vec![sign(value) | ((3 << 3) + (value.abs() * 31.0) as u8)],
+        E5M2 => vec![sign(value) | ((11 << 2) + (value.abs() * 15.0) as u8)],
         other => panic!("format {other}"),
     };
     (0..count).flat_map(|_| element(unit())).collect()

@@ -8,7 +8,7 @@ use cudarc::cublaslt::sys as lt;
 use crate::formats::*;
 use crate::support::*;
 
-/// The size of each attribute from 0 on, 0 where there is none: what the real library (13.1) takes.
+/// The size of each attribute from 0 on, 0 where there is none: what the real library (13.10) takes.
 const LAYOUT: [usize; 16] = [4, 4, 8, 8, 8, 4, 8, 8, 4, 8, 8, 8, 4, 4, 0, 0];
 const OPERATION: [usize; 43] = [
     4, 4, 4, 4, 4, 4, 4, 4, 8, 0, 8, 8, 8, 8, 8, 4, 4, 8, 8, 8, 8, 8, 4, 8, 8, 1, 4, 0, 0, 0, 0, 4, 4, 4, 4, 4, 8, 4,
