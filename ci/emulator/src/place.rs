@@ -26,16 +26,23 @@ pub fn place(from: &Path, out: &Path, without: &[&str]) -> Result<(), String> {
         for symbol in without.iter().filter(|symbol| owner(symbol) == built) {
             remove(&mut bytes, symbol)?;
         }
-        for name in names {
-            // Replaced, not written over: a running program may have the old one mapped.
-            let (to, fresh) = (out.join(name), out.join(format!("{name}.{}", std::process::id())));
-            let folder = to.parent().unwrap_or(out);
-            std::fs::create_dir_all(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-            std::fs::write(&fresh, &bytes).map_err(|why| format!("{}: {why}", fresh.display()))?;
-            std::fs::rename(&fresh, &to).map_err(|why| format!("{}: {why}", to.display()))?;
+        let [first, others @ ..] = names else { continue };
+        replace(&out.join(first), |fresh| std::fs::write(fresh, &bytes))?;
+        for name in others {
+            // One file, as on real systems: under two names the loader would load it twice.
+            replace(&out.join(name), |fresh| std::os::unix::fs::symlink(first, fresh))?;
         }
     }
     Ok(())
+}
+
+/// Makes a file by putting it in its place when it is whole: a running program may have the old one mapped.
+fn replace(to: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), String> {
+    let mut fresh = to.as_os_str().to_owned();
+    fresh.push(format!(".{}", std::process::id()));
+    let fresh = Path::new(&fresh);
+    let made = std::fs::create_dir_all(to.parent().unwrap_or(to)).and_then(|()| make(fresh));
+    made.and_then(|()| std::fs::rename(fresh, to)).map_err(|why| format!("{}: {why}", to.display()))
 }
 
 fn word(bytes: &[u8], at: usize, size: usize) -> Option<usize> {

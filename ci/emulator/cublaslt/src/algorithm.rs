@@ -131,7 +131,7 @@ impl Scheme {
     /// figures means something.
     fn cost(&self, problem: &Problem, device: Device) -> u64 {
         let turns = self.blocks(problem).div_ceil(u64::from(device.multiprocessors));
-        let work = self.rows * self.columns * problem.k.div_ceil(self.parts) * if self.wide { 1 } else { 2 };
+        let work = self.rows * self.columns * problem.k.div_ceil(self.parts) * if self.wide { 1 } else { 4 };
         turns.saturating_mul(work).saturating_add(self.workspace(problem) / u64::from(device.multiprocessors))
     }
 }

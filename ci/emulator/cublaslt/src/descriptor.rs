@@ -59,7 +59,7 @@ pub mod preference {
     pub const IMPL_MASK: u32 = 12;
 }
 
-/// Bytes of an attribute, measured on release 13.1 where its header and its behaviour differ. None: there is no such
+/// Bytes of an attribute, measured on release 13.10 where its header and its behaviour differ. None: there is no such
 /// attribute.
 fn size(kind: Kind, attribute: u32) -> Option<usize> {
     Some(match (kind, attribute) {

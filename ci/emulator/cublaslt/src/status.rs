@@ -45,7 +45,7 @@ pub fn answer(function: &str, f: impl FnOnce() -> Answer) -> Status {
     refusal.status
 }
 
-/// The real library's words (13.1).
+/// The real library's words (13.10).
 pub fn text(status: Status) -> &'static CStr {
     match status {
         SUCCESS => c"success",
