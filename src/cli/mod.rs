@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod shapes;
 mod show;
 mod values;
 mod worker;

@@ -31,6 +31,8 @@ pub const COMMAND: Command = Command {
              rooflint run --profile standard --out here      more cases and samples, into ./here\n  \
              rooflint run --bench matmul --axis m=1,8,64     one benchmark, chosen points\n  \
              rooflint run --bench matmul --shapes mine.csv   your own products: m,n,k[,precision] per line\n  \
+             rooflint run --bench matmul --shapes model:llama_3_1_70b,tensor=4\n  \
+             \x20                                               those of a model, on one of 4 GPUs that share it\n  \
              rooflint run --budget 90s --dry-run --price 2   what it would do, take and cost\n  \
              rooflint run --resume here                      finish a run that was cut off",
         ))
@@ -59,9 +61,11 @@ struct Arguments {
     /// What matrix products work on: random, integers or zeros; several to see what it changes
     #[arg(long, value_name = "DATA", value_delimiter = ',')]
     data: Vec<String>,
-    /// Matrix products to measure instead of the profile's: a file with m,n,k, and perhaps a precision, on each line
-    #[arg(long, value_name = "FILE")]
-    shapes: Option<PathBuf>,
+    /// Matrix products to measure instead of the profile's: a file with m,n,k, and perhaps a precision, on each line; or
+    /// those of a model's layers, model:NAME[,tensor=T][,batch=1+8+64]: the share of one of T GPUs, for each batch (by
+    /// default those of the profile), in bf16 unless --axis precision says otherwise. NAME is as for 'rooflint cost'
+    #[arg(long, value_name = "SHAPES")]
+    shapes: Option<String>,
     /// Seed of all data
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -127,7 +131,7 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
         let data = arguments.data.iter().map(|word| AxisValue::from(word.as_str()));
         axes.entry("data".to_owned()).or_default().extend(data);
     }
-    let shapes = arguments.shapes.as_deref().map(|file| shapes(file, arguments)).transpose()?.unwrap_or_default();
+    let shapes = arguments.shapes.as_deref().map(|text| shapes(text, arguments)).transpose()?.unwrap_or_default();
     let all = || suite::ALL.iter().map(|benchmark| benchmark.meta().id.to_owned()).collect();
     Ok(RunRequest {
         profile: arguments.profile.name().to_owned(),
@@ -141,17 +145,15 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
 }
 
 /// The user's matrix products.
-fn shapes(file: &Path, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failure> {
+fn shapes(text: &str, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failure> {
     if !(arguments.bench.is_empty() || arguments.bench.iter().any(|id| id == "matmul")) {
         return Err(Failure::usage("--shapes is for the benchmark 'matmul', which --bench leaves out"));
     }
-    if let Some((axis, _)) = arguments.axis.iter().find(|(name, _)| ["m", "n", "k"].contains(&name.as_str())) {
+    let given = |axis: &str| arguments.axis.iter().any(|(name, _)| name == axis);
+    if let Some(axis) = ["m", "n", "k"].into_iter().find(|axis| given(axis)) {
         return Err(Failure::usage(format!("--shapes and --axis {axis} both say which products to run: give one")));
     }
-    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", file.display()));
-    let bytes = std::fs::read(file).map_err(unreadable)?;
-    let parsed = suite::shapes::parse(&String::from_utf8_lossy(&bytes));
-    parsed.map_err(|error| Failure::usage(format!("{}, {error}", file.display())))
+    super::shapes::shapes(text, arguments.profile, given("precision"))
 }
 
 /// The devices asked for, `all` of a kind spelled out; without any, the one that users rent a machine for.

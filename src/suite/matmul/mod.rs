@@ -2,11 +2,13 @@
 
 mod check;
 
+use std::collections::{BTreeMap, HashSet};
+
 use self::check::Checker;
 use super::check::seed_of;
 use super::sizes::last_cache;
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand, has,
+    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand, has, load,
     places_work_groups,
 };
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
@@ -36,6 +38,9 @@ static META: Meta = Meta {
         "Data are random over [-1, 1) with full significands, unless data says otherwise. Zeros or small integers toggle \
          fewer wires and run faster on devices limited by power: ask with --data random,integers,zeros. Only random \
          data make a ceiling.",
+        "A GPU's power limit holds large products down within tens of milliseconds, so that a burst (windows of a fifth \
+         of a second, and the host between them) and a sustained load of seconds can differ by several per cent. Both \
+         are results: ask with --axis load=burst,sustained.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
@@ -54,6 +59,7 @@ static META: Meta = Meta {
             words: &["random", "integers", "zeros"],
             range: WORDS_ONLY,
         },
+        load::AXIS,
     ],
 };
 
@@ -77,7 +83,8 @@ impl Benchmark for Matmul {
         let data = ("data", vec![AxisValue::from("random")]);
         if ["m", "n", "k"].iter().any(|axis| request.axes.contains_key(*axis)) {
             let side = vec![AxisValue::Count(4096)];
-            return expand(META.id, request, &[("m", side.clone()), ("n", side.clone()), ("k", side), precision, data]);
+            let axes = [("m", side.clone()), ("n", side.clone()), ("k", side), precision, data];
+            return load::under_loads(expand(META.id, request, &axes), device, request, |_| false);
         }
         let shapes = shapes(request, device).into_iter();
         let point = |MatmulShape { m, n, k, precision: own }| {
@@ -89,7 +96,9 @@ impl Benchmark for Matmul {
             }
             expand(META.id, &request, &[m, n, k, precision.clone(), data.clone()])
         };
-        shapes.flat_map(point).collect()
+        let cases: Vec<Case> = shapes.flat_map(point).collect();
+        let largest = largest_squares(&cases, device, request);
+        load::under_loads(cases, device, request, |case| largest.contains(&case.key()))
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -142,6 +151,24 @@ impl Benchmark for Matmul {
     fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
         Checker::new(case)?.check(case, outputs)
     }
+}
+
+/// Keys of the largest square products in each format of the matrix units: those that a power limit holds down most, and
+/// that are measured under sustained load too. None in a quick run, nor of shapes or data that the user chose.
+fn largest_squares(cases: &[Case], device: &DeviceInfo, request: &Request) -> HashSet<String> {
+    if request.profile == Profile::Quick || !request.shapes.is_empty() || !has(device, "matrix_units") {
+        return HashSet::new();
+    }
+    let square = |case: &&Case| {
+        let Shape { m, n, k, precision } = Shape::of(case);
+        m == n && n == k && is_narrow(precision) && case.word("data").is_none_or(|data| data == "random")
+    };
+    let mut sides: BTreeMap<Precision, u64> = BTreeMap::new();
+    for Shape { m, precision, .. } in cases.iter().filter(square).map(Shape::of) {
+        sides.entry(precision).and_modify(|side| *side = m.max(*side)).or_insert(m);
+    }
+    let largest = |case: &&Case| sides.get(&Shape::of(case).precision) == case.count("m").as_ref();
+    cases.iter().filter(square).filter(largest).map(Case::key).collect()
 }
 
 /// The user's shapes, or the profile's. Shapes of a precision other than the default come after the others, and not
