@@ -85,7 +85,9 @@ impl<'a> Asked<'a> {
             let again = match option.trim() {
                 "tensor" => tensor.replace(ranks(value)?).is_some(),
                 "batch" => batches.replace(batch_list(value)?).is_some(),
-                other => return Err(format!("'{other}' is no option of a model's shapes; known: tensor, batch; {FORM}")),
+                other => {
+                    return Err(format!("'{other}' is no option of a model's shapes; known: tensor, batch; {FORM}"));
+                }
             };
             if again {
                 return Err(format!("'{option}' is given twice; {FORM}"));
@@ -98,7 +100,8 @@ impl<'a> Asked<'a> {
 
 fn ranks(text: &str) -> Result<u32, String> {
     let ranks = text.trim().parse().ok().filter(|ranks| *ranks > 0);
-    ranks.ok_or_else(|| format!("tensor cannot be '{text}': it is the number of GPUs that share each matrix, 1 or more"))
+    ranks
+        .ok_or_else(|| format!("tensor cannot be '{text}': it is the number of GPUs that share each matrix, 1 or more"))
 }
 
 fn batch_list(text: &str) -> Result<Vec<u64>, String> {

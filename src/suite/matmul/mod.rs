@@ -8,8 +8,8 @@ use self::check::Checker;
 use super::check::seed_of;
 use super::sizes::last_cache;
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand, has, load,
-    places_work_groups,
+    Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand, has,
+    load, places_work_groups,
 };
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Precision, Quantity, Work};
