@@ -10,6 +10,7 @@ mod fit;
 mod health;
 mod import;
 mod list;
+mod matmul_max;
 mod progress;
 mod report;
 mod run;
@@ -35,6 +36,7 @@ struct Command {
 /// Every subcommand, in the order help lists them.
 static COMMANDS: &[Command] = &[
     run::COMMAND,
+    matmul_max::COMMAND,
     devices::COMMAND,
     doctor::COMMAND,
     health::COMMAND,

@@ -54,6 +54,8 @@ mod import;
 mod llm;
 /// Bursts, sustained load, and several devices at once.
 mod load;
+/// The search for the fastest product.
+mod matmul_max;
 /// Products of a model's layers, and runs of them.
 mod model_shapes;
 /// Plots: legible labels, colours that follow the theme, images with something on them.
