@@ -10,10 +10,12 @@ mod fit;
 mod health;
 mod import;
 mod list;
+mod matmul_max;
 mod progress;
 mod report;
 mod run;
 mod schema;
+mod shapes;
 mod show;
 mod values;
 mod worker;
@@ -34,6 +36,7 @@ struct Command {
 /// Every subcommand, in the order help lists them.
 static COMMANDS: &[Command] = &[
     run::COMMAND,
+    matmul_max::COMMAND,
     devices::COMMAND,
     doctor::COMMAND,
     health::COMMAND,

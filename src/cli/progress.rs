@@ -16,59 +16,73 @@ use crate::units::{Seconds, with_prefix};
 
 /// The progress display that suits standard error.
 pub fn watch(plan: &Plan, todo: usize) -> Box<dyn Watch> {
-    if std::io::stderr().is_terminal() {
-        let bar = ProgressBar::new(todo as u64);
-        // A template of our own that does not parse would be a bug; the default style still shows progress.
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed}, {eta} left · {wide_msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Box::new(Bar { bar, several: plan.devices.len() > 1 })
-    } else {
-        Box::new(Lines { done: 0, todo })
+    Box::new(Progress::new(plan.devices.len() > 1, todo))
+}
+
+/// A bar on a terminal, lines elsewhere.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    several: bool,
+    done: usize,
+    todo: usize,
+    /// What precedes a case's name: nothing, or the stage of a search.
+    stage: String,
+}
+
+impl Progress {
+    /// For so many cases, of several devices or of one.
+    pub fn new(several: bool, todo: usize) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(todo as u64);
+            // A template of our own that does not parse would be a bug; the default style still shows progress.
+            if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed}, {eta} left · {wide_msg}")
+            {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Self { bar, several, done: 0, todo, stage: String::new() }
+    }
+
+    /// Names the stage of a search, and how many cases are left with it at most.
+    pub fn stage(&mut self, stage: &str, left: usize) {
+        self.stage = format!("{stage}: ");
+        self.todo = self.done + left;
+        self.bar.iter().for_each(|bar| bar.set_length(self.todo as u64));
+    }
+
+    fn message(&self, text: String) {
+        self.bar.iter().for_each(|bar| bar.set_message(format!("{}{text}", self.stage)));
     }
 }
 
-struct Bar {
-    bar: ProgressBar,
-    several: bool,
-}
-
-impl Watch for Bar {
+impl Watch for Progress {
     fn begins(&mut self, _: usize, planned: &Planned) {
-        self.bar.set_message(planned.case.label());
+        self.message(planned.case.label());
     }
 
     fn phase(&mut self, planned: &Planned, phase: Phase) {
         let device = if self.several { format!("device {} ", planned.device) } else { String::new() };
-        self.bar.set_message(format!("{device}{}: {}", planned.case.label(), describe(planned, phase)));
+        self.message(format!("{device}{}: {}", planned.case.label(), describe(planned, phase)));
     }
-
-    fn ended(&mut self, _: usize, record: &Record) {
-        self.bar.println(line(record));
-        self.bar.inc(1);
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-struct Lines {
-    done: usize,
-    todo: usize,
-}
-
-impl Watch for Lines {
-    fn begins(&mut self, _: usize, _: &Planned) {}
-
-    fn phase(&mut self, _: &Planned, _: Phase) {}
 
     fn ended(&mut self, _: usize, record: &Record) {
         self.done += 1;
-        complain(&format!("[{}/{}] {}", self.done, self.todo, line(record)));
+        let text = format!("{}{}", self.stage, line(record));
+        match &self.bar {
+            Some(bar) => {
+                bar.println(text);
+                bar.inc(1);
+            }
+            None => complain(&format!("[{}/{}] {text}", self.done, self.todo)),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, complain, print, progress, report, values};
+use super::{Command, Exit, Failure, complain, matmul_max, print, progress, report, values};
 use crate::device::{self, Probe};
 use crate::measure::environment;
 use crate::measure::lock::{DeviceLock, LockError};
 use crate::measure::plan::{Plan, Planned, plan};
 use crate::measure::settings::Settings;
-use crate::measure::supervisor::{Conduct, Finish, Supervisor, WorkerCommand};
+use crate::measure::supervisor::{Conduct, Finish, Interrupter, Supervisor, WorkerCommand};
 use crate::record::{
     AxisValue, DeviceInfo, DeviceKind, Footer, Header, Line, MatmulShape, Outcome, Provenance, Record, Run, RunRequest,
     SCHEMA_VERSION, ToolInfo,
@@ -31,6 +31,8 @@ pub const COMMAND: Command = Command {
              rooflint run --profile standard --out here      more cases and samples, into ./here\n  \
              rooflint run --bench matmul --axis m=1,8,64     one benchmark, chosen points\n  \
              rooflint run --bench matmul --shapes mine.csv   your own products: m,n,k[,precision] per line\n  \
+             rooflint run --bench matmul --shapes model:llama_3_1_70b,tensor=4\n  \
+             \x20                                               those of a model, on one of 4 GPUs that share it\n  \
              rooflint run --budget 90s --dry-run --price 2   what it would do, take and cost\n  \
              rooflint run --resume here                      finish a run that was cut off",
         ))
@@ -59,9 +61,11 @@ struct Arguments {
     /// What matrix products work on: random, integers or zeros; several to see what it changes
     #[arg(long, value_name = "DATA", value_delimiter = ',')]
     data: Vec<String>,
-    /// Matrix products to measure instead of the profile's: a file with m,n,k, and perhaps a precision, on each line
-    #[arg(long, value_name = "FILE")]
-    shapes: Option<PathBuf>,
+    /// Matrix products to measure instead of the profile's: a file with m,n,k, and perhaps a precision, on each line; or
+    /// those of a model's layers, model:NAME[,tensor=T][,batch=1+8+64]: the share of one of T GPUs, for each batch (by
+    /// default those of the profile), in bf16 unless --axis precision says otherwise. NAME is as for 'rooflint cost'
+    #[arg(long, value_name = "SHAPES")]
+    shapes: Option<String>,
     /// Seed of all data
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -95,6 +99,12 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Some(path) => Some(store::load(path).map_err(Failure::usage)?.run),
         None => None,
     };
+    if let Some((path, run)) = arguments.resume.as_ref().zip(resumed.as_ref())
+        && run.header.request.profile == matmul_max::PROFILE
+    {
+        let shown = path.display();
+        return Err(Failure::usage(format!("{shown} is a search: 'rooflint matmul-max --resume {shown}' finishes it")));
+    }
     let asked = match &resumed {
         Some(run) => run.header.request.clone(),
         None => asked(arguments)?,
@@ -111,8 +121,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let budget = arguments.budget.or(asked.budget_s);
     let conduct = conduct(profile, budget, arguments.deadline)?;
     let (folder, kept, writer) = match (&arguments.resume, resumed) {
-        (Some(path), Some(run)) => resume(path, run, &plan)?,
-        _ => start(arguments, asked, &plan)?,
+        (Some(path), Some(run)) => resume(path, run, &plan.devices)?,
+        _ => begin(arguments.out.as_deref(), asked, &plan.devices, plan.cases.len())?,
     };
     finish(&folder, carry_out(&plan, conduct, kept, writer)?, arguments.price)
 }
@@ -127,7 +137,7 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
         let data = arguments.data.iter().map(|word| AxisValue::from(word.as_str()));
         axes.entry("data".to_owned()).or_default().extend(data);
     }
-    let shapes = arguments.shapes.as_deref().map(|file| shapes(file, arguments)).transpose()?.unwrap_or_default();
+    let shapes = arguments.shapes.as_deref().map(|text| shapes(text, arguments)).transpose()?.unwrap_or_default();
     let all = || suite::ALL.iter().map(|benchmark| benchmark.meta().id.to_owned()).collect();
     Ok(RunRequest {
         profile: arguments.profile.name().to_owned(),
@@ -141,17 +151,15 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
 }
 
 /// The user's matrix products.
-fn shapes(file: &Path, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failure> {
+fn shapes(text: &str, arguments: &Arguments) -> Result<Vec<MatmulShape>, Failure> {
     if !(arguments.bench.is_empty() || arguments.bench.iter().any(|id| id == "matmul")) {
         return Err(Failure::usage("--shapes is for the benchmark 'matmul', which --bench leaves out"));
     }
-    if let Some((axis, _)) = arguments.axis.iter().find(|(name, _)| ["m", "n", "k"].contains(&name.as_str())) {
+    let given = |axis: &str| arguments.axis.iter().any(|(name, _)| name == axis);
+    if let Some(axis) = ["m", "n", "k"].into_iter().find(|axis| given(axis)) {
         return Err(Failure::usage(format!("--shapes and --axis {axis} both say which products to run: give one")));
     }
-    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", file.display()));
-    let bytes = std::fs::read(file).map_err(unreadable)?;
-    let parsed = suite::shapes::parse(&String::from_utf8_lossy(&bytes));
-    parsed.map_err(|error| Failure::usage(format!("{}, {error}", file.display())))
+    super::shapes::shapes(text, arguments.profile, given("precision"))
 }
 
 /// The devices asked for, `all` of a kind spelled out; without any, the one that users rent a machine for.
@@ -234,13 +242,13 @@ pub fn conduct(profile: Profile, budget: Option<Seconds>, deadline: Seconds) -> 
 }
 
 /// The folder, the run so far, and the writer that continues it.
-type Begun = (PathBuf, Run, RunWriter);
+pub type Begun = (PathBuf, Run, RunWriter);
 
 /// Begins a new run in a new folder.
-fn start(arguments: &Arguments, asked: RunRequest, plan: &Plan) -> Result<Begun, Failure> {
+pub fn begin(out: Option<&Path>, asked: RunRequest, devices: &[DeviceInfo], planned: usize) -> Result<Begun, Failure> {
     let now = jiff::Timestamp::now();
-    let folder =
-        arguments.out.clone().unwrap_or_else(|| PathBuf::from(now.strftime("rooflint-%Y%m%d-%H%M%S").to_string()));
+    let named = || PathBuf::from(now.strftime("rooflint-%Y%m%d-%H%M%S").to_string());
+    let folder = out.map_or_else(named, Path::to_owned);
     report::make_folder(&folder, "choose another --out, or continue the run in it with --resume")?;
     let environment = environment::read(Duration::from_millis(250));
     let header = Header {
@@ -255,8 +263,8 @@ fn start(arguments: &Arguments, asked: RunRequest, plan: &Plan) -> Result<Begun,
         provenance: Provenance::Measured,
         request: asked,
         environment,
-        devices: plan.devices.clone(),
-        planned: plan.cases.len() as u32,
+        devices: devices.to_vec(),
+        planned: planned as u32,
         framework: None,
     };
     for warning in &header.environment.warnings {
@@ -267,10 +275,10 @@ fn start(arguments: &Arguments, asked: RunRequest, plan: &Plan) -> Result<Begun,
 }
 
 /// Continues a run where it was cut off, on the same devices.
-fn resume(path: &Path, run: Run, plan: &Plan) -> Result<Begun, Failure> {
+pub fn resume(path: &Path, run: Run, devices: &[DeviceInfo]) -> Result<Begun, Failure> {
     let file = if path.is_dir() { path.join("run.jsonl") } else { path.to_owned() };
     let folder = file.parent().map(Path::to_owned).unwrap_or_default();
-    for (before, now) in run.header.devices.iter().zip(&plan.devices) {
+    for (before, now) in run.header.devices.iter().zip(devices) {
         if (&before.name, &before.identity) != (&now.name, &now.identity) {
             return Err(Failure::usage(format!(
                 "{} was measured on '{}', and {} is '{}' here: a run is finished on the device it began on",
@@ -289,6 +297,20 @@ fn timestamp(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Writes a run's last line.
+pub fn close(run: &mut Run, writer: &mut RunWriter, interrupted: bool) -> Result<(), Failure> {
+    let footer = Footer { finished_at: timestamp(jiff::Timestamp::now()), interrupted };
+    writer.append(&Line::Footer(footer.clone())).map_err(Failure::usage)?;
+    run.footer = Some(footer);
+    Ok(())
+}
+
+/// Lets Ctrl-C end what a supervisor is at.
+pub fn heed_interrupts(interrupter: Interrupter) -> Result<(), Failure> {
+    ctrlc::set_handler(move || interrupter.interrupt())
+        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))
+}
+
 /// Measures what the run lacks, and closes it.
 fn carry_out(plan: &Plan, conduct: Conduct, mut run: Run, mut writer: RunWriter) -> Result<Run, Failure> {
     let measured: HashSet<(u32, String)> = run
@@ -304,8 +326,7 @@ fn carry_out(plan: &Plan, conduct: Conduct, mut run: Run, mut writer: RunWriter)
     let wanted = |planned: &Planned| if shared(planned) { !all_shared } else { !is_measured(planned) };
     let todo = plan.cases.iter().filter(|planned| wanted(planned)).count();
     let (mut supervisor, interrupter) = Supervisor::new(conduct);
-    ctrlc::set_handler(move || interrupter.interrupt())
-        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))?;
+    heed_interrupts(interrupter)?;
     let mut watch = progress::watch(plan, todo);
     let records = &mut run.records;
     let mut keep = |record: &Record| {
@@ -316,9 +337,7 @@ fn carry_out(plan: &Plan, conduct: Conduct, mut run: Run, mut writer: RunWriter)
     };
     let finish = supervisor.run(plan, &wanted, &mut keep, watch.as_mut()).map_err(Failure::usage)?;
     drop(watch);
-    let footer = Footer { finished_at: timestamp(jiff::Timestamp::now()), interrupted: finish == Finish::Interrupted };
-    writer.append(&Line::Footer(footer.clone())).map_err(Failure::usage)?;
-    run.footer = Some(footer);
+    close(&mut run, &mut writer, finish == Finish::Interrupted)?;
     Ok(run)
 }
 

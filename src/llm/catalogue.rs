@@ -33,7 +33,10 @@ pub fn find(id: &str) -> Result<Model, ModelError> {
         Some(at) => Ok(models.swap_remove(at)),
         None => {
             let known: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
-            Err(ModelError::Unknown { id: id.to_owned(), known: known.join(", ") })
+            let mut nearest = known.clone();
+            nearest.sort_by_key(|known| distance(known, &wanted));
+            nearest.truncate(NEAREST);
+            Err(ModelError::Unknown { id: id.to_owned(), nearest: nearest.join(", "), known: known.join(", ") })
         }
     }
 }
@@ -75,6 +78,24 @@ pub fn parse_toml(text: &str, name: &str) -> Result<Vec<Model>, ModelError> {
 fn spelled(name: &str) -> String {
     let one = |character: char| if matches!(character, '-' | '.' | ' ') { '_' } else { character.to_ascii_lowercase() };
     name.chars().map(one).collect()
+}
+
+/// Names that an unknown one may have meant.
+const NEAREST: usize = 3;
+
+/// Letters to insert, leave out or replace that make one name of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (column, second) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *second);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// The line, counted from 1, of a byte of the text.

@@ -16,10 +16,15 @@ pub enum ModelError {
         problem: String,
     },
     /// No such model.
-    #[error("no model `{id}` in the catalogue; it has {known}; or give a TOML file or a Hugging Face config.json")]
+    #[error(
+        "no model `{id}` in the catalogue; nearest: {nearest}; it has {known}; or give a TOML file or a Hugging Face \
+         config.json"
+    )]
     Unknown {
         /// What was asked for.
         id: String,
+        /// The names there are that it may have meant.
+        nearest: String,
         /// What there is.
         known: String,
     },

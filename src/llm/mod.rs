@@ -15,6 +15,7 @@ mod implied;
 mod kv;
 mod layout;
 mod model;
+mod products;
 
 pub use catalogue::{catalogue, find, parse_toml};
 pub use count::{Kind, Operation, OperationCount, Step, StepCount, Widths};
@@ -24,3 +25,4 @@ pub use implied::{hidden_from, hidden_from_multi_query};
 pub use kv::KvShape;
 pub use layout::{Layout, Split};
 pub use model::{Bias, ExpertWeights, Experts, Model, Norm, Positions, Published, Weights};
+pub use products::Product;

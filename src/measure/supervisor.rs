@@ -95,6 +95,8 @@ pub struct Supervisor {
     sender: Sender<Event>,
     pub(super) events: Receiver<Event>,
     workers: u32,
+    /// What [`Supervisor::one`] has in hand.
+    hand: Hand,
 }
 
 /// A running worker.
@@ -135,7 +137,7 @@ impl Supervisor {
     pub fn new(conduct: Conduct) -> (Self, Interrupter) {
         let (sender, events) = mpsc::channel();
         let interrupter = Interrupter(sender.clone());
-        (Self { conduct, sender, events, workers: 0 }, interrupter)
+        (Self { conduct, sender, events, workers: 0, hand: Hand::default() }, interrupter)
     }
 
     /// Measures every planned case that `wanted` accepts; `keep` stores each record as it comes.
@@ -171,21 +173,40 @@ impl Supervisor {
             };
             let Some(outcomes) = outcomes else { return Ok(Finish::Interrupted) };
             for ((index, planned), outcome) in group.iter().zip(outcomes) {
-                let record = Record {
-                    case: planned.case.clone(),
-                    device: planned.device,
-                    quantity: planned.benchmark.meta().quantity,
-                    work: planned.benchmark.work(&planned.case),
-                    started_s: Seconds::from(began - start),
-                    elapsed_s: Seconds::from(began.elapsed()),
-                    outcome,
-                };
+                let record = recorded(planned, start, began, outcome);
                 keep(&record)?;
                 watch.ended(*index, &record);
             }
         }
         hand.let_go();
         Ok(Finish::Complete)
+    }
+
+    /// Measures one case of a plan with settings of its own, for whoever chooses the next case by what came before;
+    /// `None` if the user stopped it. The worker is kept for the next one until [`Self::let_go`]. `start` is when the
+    /// run began.
+    pub fn one(
+        &mut self,
+        plan: &Plan,
+        index: usize,
+        settings: &Settings,
+        start: Instant,
+        watch: &mut dyn Watch,
+    ) -> Option<Record> {
+        let planned = &plan.cases[index];
+        watch.begins(index, planned);
+        let began = Instant::now();
+        let mut hand = std::mem::take(&mut self.hand);
+        let outcome = self.alone(&mut hand, plan, planned, settings, watch);
+        self.hand = hand;
+        let record = recorded(planned, start, began, outcome?);
+        watch.ended(index, &record);
+        Some(record)
+    }
+
+    /// Lets the worker of [`Self::one`] end.
+    pub fn let_go(&mut self) {
+        self.hand.let_go();
     }
 
     /// Measures a case whose device has nothing else to do; `None` if the user stopped it.
@@ -354,6 +375,19 @@ impl Supervisor {
                 Err(RecvTimeoutError::Disconnected) => return Err(Trouble::Interrupted),
             }
         }
+    }
+}
+
+/// The record of a case that began at `began`, in a run that began at `start`.
+fn recorded(planned: &Planned, start: Instant, began: Instant, outcome: Outcome) -> Record {
+    Record {
+        case: planned.case.clone(),
+        device: planned.device,
+        quantity: planned.benchmark.meta().quantity,
+        work: planned.benchmark.work(&planned.case),
+        started_s: Seconds::from(began - start),
+        elapsed_s: Seconds::from(began.elapsed()),
+        outcome,
     }
 }
 

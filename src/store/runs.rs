@@ -54,6 +54,8 @@ pub enum StoreError {
 pub struct Loaded {
     /// The run, as far as the file goes.
     pub run: Run,
+    /// Records that later ones of the same case replace, in order.
+    pub replaced: Vec<Record>,
     /// What the user should know: a cut-off last line, a missing footer.
     pub warnings: Vec<String>,
 }
@@ -72,6 +74,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Loaded, StoreError> {
     let mut warnings = Vec::new();
     let (mut header, mut footer): (Option<Header>, Option<Footer>) = (None, None);
     let mut records: Vec<Record> = Vec::new();
+    let mut replaced = Vec::new();
     let mut place: HashMap<(u32, String), usize> = HashMap::new();
     for (index, bytes) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let number = index + 1;
@@ -104,7 +107,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Loaded, StoreError> {
                     return Err(malformed(number, &message));
                 }
                 match place.get(&(record.device, record.case.key())) {
-                    Some(&earlier) => records[earlier] = *record,
+                    Some(&earlier) => replaced.push(std::mem::replace(&mut records[earlier], *record)),
                     None => {
                         place.insert((record.device, record.case.key()), records.len());
                         records.push(*record);
@@ -120,7 +123,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Loaded, StoreError> {
             "{name} has no end: the run was killed after {done} of {planned} cases; 'rooflint run --resume' finishes it"
         ));
     }
-    Ok(Loaded { run: Run { header, records, footer }, warnings })
+    Ok(Loaded { run: Run { header, records, footer }, replaced, warnings })
 }
 
 /// A line this version cannot read may simply be of a later one: say so instead of calling it broken.

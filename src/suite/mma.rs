@@ -1,7 +1,9 @@
 //! `mma`: the rate at which matrix units take their instructions.
 
 use super::check::{for_each_block, wrong};
-use super::{Axis, Benchmark, CheckError, Meta, Outputs, Request, Stop, WORDS_ONLY, expand, has, units_told};
+use super::{
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, WORDS_ONLY, expand, has, load, units_told,
+};
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount, Ratio};
@@ -24,7 +26,8 @@ static META: Meta = Meta {
         "Operands are small whole numbers, so that every sum is exact and is compared with its reference; fewer bits \
          toggle than with full significands, and a device limited by its power may be some per cent faster here than \
          with those.",
-        "The rate depends on the clock under load: compare with the datasheet's at the clock measured beside it.",
+        "The rate depends on the clock under load: compare with the datasheet's at the clock measured beside it. What the \
+         power limit leaves of it shows under sustained load, of which a burst sees little.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
@@ -46,6 +49,7 @@ static META: Meta = Meta {
             words: &[],
             range: [1, ROUNDS],
         },
+        load::AXIS,
     ],
 };
 
@@ -86,7 +90,9 @@ impl Benchmark for Mma {
         };
         let precisions = FORMATS.map(AxisValue::from).to_vec();
         let [tiles, rounds] = [tiles, rounds].map(|count| vec![AxisValue::Count(count)]);
-        expand(META.id, request, &[("precision", precisions), ("tiles", tiles), ("rounds", rounds)])
+        let cases = expand(META.id, request, &[("precision", precisions), ("tiles", tiles), ("rounds", rounds)]);
+        let headlines = request.profile != Profile::Quick && !asked;
+        load::under_loads(cases, device, request, |_| headlines)
     }
 
     fn work(&self, case: &Case) -> Work {

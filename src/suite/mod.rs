@@ -7,6 +7,7 @@
 mod cache;
 mod check;
 mod fma;
+pub mod grid;
 mod intensity;
 mod latency;
 mod launch;

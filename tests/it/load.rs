@@ -1,17 +1,25 @@
 //! The axis `load`: bursts, sustained load, and several devices at once, by the command line on scripted devices.
 
-use rooflint::record::{Outcome, Record, StopReason};
-use rooflint::suite::Load;
+use rooflint::record::{Case, DeviceInfo, DeviceKind, MatmulShape, Outcome, Record, StopReason};
+use rooflint::suite::{Load, Profile, Request, find};
 
-/// The records of a run with these devices and loads, and what was printed.
+use crate::suite::request;
+use crate::support;
+
+/// The records of a run of a short benchmark with these devices and loads, and what was printed.
 fn run(devices: &[&str], loads: Option<&str>, more: &[&str]) -> (Vec<Record>, String) {
+    let what = ["--bench fma --axis precision=f32 --axis threads=1"].iter().chain(more).copied().collect::<Vec<_>>();
+    run_of(&what.join(" "), devices, loads)
+}
+
+fn run_of(what: &str, devices: &[&str], loads: Option<&str>) -> (Vec<Record>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = assert_cmd::Command::cargo_bin("rooflint").unwrap();
     command.current_dir(folder.path()).env("XDG_RUNTIME_DIR", folder.path());
-    command.args("run --bench fma --axis precision=f32 --axis threads=1 --out here".split(' '));
+    command.args("run --out here".split(' ')).args(what.split(' '));
     command.args(devices.iter().flat_map(|device| ["--device", device]));
     command.args(loads.iter().flat_map(|loads| ["--axis".to_owned(), format!("load={loads}")]));
-    let output = command.args(more).output().unwrap();
+    let output = command.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let loaded = rooflint::store::load(&folder.path().join("here")).unwrap_or_else(|error| panic!("{error}: {text}"));
     (loaded.run.records, text)
@@ -82,4 +90,60 @@ fn one_device_alone_is_not_together() {
     let (records, text) = run(&TWO[..1], Some("together"), &[]);
     let [Record { outcome: Outcome::Skipped(reason), .. }] = records.as_slice() else { panic!("{records:?} {text}") };
     assert!(reason.contains("two devices"), "{reason}");
+}
+
+/// A GPU with matrix units.
+fn gpu() -> DeviceInfo {
+    let features = ["bf16", "f16", "f32", "fp8_e4m3", "matrix_units", "workgroups"].map(str::to_owned).to_vec();
+    let (backend, kind) = ("cuda".to_owned(), DeviceKind::Hardware);
+    DeviceInfo { backend, kind, compute_units: 132, features, ..support::device() }
+}
+
+/// Keys of the cases under sustained load.
+fn sustained(benchmark: &str, device: &DeviceInfo, request: &Request) -> Vec<String> {
+    let cases = find(benchmark).unwrap().cases(device, request);
+    assert!(cases.iter().any(|case| Load::of(case) == Load::Burst) || request.axes.contains_key("load"));
+    cases.iter().filter(|case| Load::of(case) == Load::Sustained).map(Case::key).collect()
+}
+
+#[test]
+fn one_large_product_of_each_format_of_the_matrix_units_is_sustained_too() {
+    let standard = request(Profile::Standard, &[]);
+    let found = sustained("matmul", &gpu(), &standard);
+    let square = |precision| format!("matmul data=random k=8192 load=sustained m=8192 n=8192 precision={precision}");
+    assert_eq!(found, ["f16", "bf16", "fp8_e4m3"].map(square));
+    let found = sustained("mma", &gpu(), &standard);
+    assert_eq!(found.len(), 6, "{found:?}");
+    for benchmark in ["matmul", "mma"] {
+        assert_eq!(sustained(benchmark, &gpu(), &request(Profile::Quick, &[])), [""; 0]);
+        let cpu = DeviceInfo { backend: "cpu".to_owned(), ..gpu() };
+        assert_eq!(sustained(benchmark, &cpu, &standard), [""; 0]);
+        // On request, every case.
+        let asked = request(Profile::Quick, &[("load", vec!["sustained".into()])]);
+        let every = find(benchmark).unwrap().cases(&gpu(), &request(Profile::Quick, &[])).len();
+        assert_eq!(sustained(benchmark, &gpu(), &asked).len(), every);
+    }
+}
+
+#[test]
+fn shapes_that_the_user_chose_are_bursts_unless_asked() {
+    let shape = MatmulShape { m: 512, n: 512, k: 512, precision: None };
+    let chosen = Request { shapes: vec![shape], ..request(Profile::Standard, &[]) };
+    assert_eq!(sustained("matmul", &gpu(), &chosen), [""; 0]);
+    let sides = request(Profile::Standard, &[("m", vec![8192.into()]), ("precision", vec!["f16".into()])]);
+    assert_eq!(sustained("matmul", &gpu(), &sides), [""; 0]);
+    let load = ("load".to_owned(), vec!["burst".into(), "sustained".into()]);
+    let asked = Request { axes: [load].into(), ..chosen };
+    assert_eq!(
+        sustained("matmul", &gpu(), &asked),
+        ["matmul data=random k=512 load=sustained m=512 n=512 precision=f32"]
+    );
+}
+
+#[test]
+fn a_product_under_sustained_load_is_one_window() {
+    let (records, text) = run_of("--bench matmul --axis m=64 --axis n=64 --axis k=64", &TWO[..1], Some("sustained"));
+    let [record] = records.as_slice() else { panic!("{text}") };
+    assert_eq!(record.outcome.measurement().unwrap().warm_up.windows, 1, "{text}");
+    assert!(text.contains("64³ sustained"), "{text}");
 }

@@ -56,6 +56,10 @@ mod import;
 mod llm;
 /// Bursts, sustained load, and several devices at once.
 mod load;
+/// The search for the fastest product.
+mod matmul_max;
+/// Products of a model's layers, and runs of them.
+mod model_shapes;
 /// Plots: legible labels, colours that follow the theme, images with something on them.
 mod plots;
 /// Others' measurements that come with the program, and what rests on them.

@@ -197,7 +197,7 @@ fn sorted<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<String> {
 #[test]
 fn tables_and_folders_agree() {
     let benchmarks = rooflint::suite::ALL.iter().map(|benchmark| benchmark.meta().id);
-    assert_eq!(sorted(benchmarks), stems("src/suite", &["check", "load", "parallel", "shapes", "sizes"]));
+    assert_eq!(sorted(benchmarks), stems("src/suite", &["check", "grid", "load", "parallel", "shapes", "sizes"]));
     let backends = rooflint::device::BACKENDS.iter().map(|backend| backend.id);
     assert_eq!(sorted(backends), stems("src/device", &["pattern", "readback"]));
     let formats = rooflint::export::FORMATS.iter().map(|format| format.id);
@@ -213,7 +213,8 @@ fn tables_and_folders_agree() {
 fn help_lists_every_subcommand_file() {
     let help = assert_cmd::Command::cargo_bin("rooflint").expect("the program").arg("--help").output().expect("runs");
     let help = String::from_utf8(help.stdout).expect("text");
-    for command in stems("src/cli", &["progress", "values", "worker"]) {
+    for command in stems("src/cli", &["progress", "shapes", "values", "worker"]) {
+        let command = command.replace('_', "-");
         assert!(help.lines().any(|line| line.trim_start().starts_with(&command)), "{command} is not in:\n{help}");
     }
 }

@@ -226,7 +226,8 @@ impl Subject {
     }
 }
 
-fn model(text: &str) -> Result<Model, Failure> {
+/// The model of that name or file.
+pub fn model(text: &str) -> Result<Model, Failure> {
     if text.ends_with(".json") {
         let model = llm::parse_hf_config(&read(text)?, text).map_err(Failure::usage)?;
         // Most of these files are called config.json and name no model: the path says which one it is.

@@ -10,6 +10,8 @@ mod sheet;
 mod train;
 mod words;
 
+pub use common::model;
+
 use crate::cli::{Command, run_subcommand, with_subcommands};
 
 pub const COMMAND: Command = Command {

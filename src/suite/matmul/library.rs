@@ -52,6 +52,11 @@ pub(super) fn by_libraries(cases: Vec<Case>, device: &DeviceInfo, request: &Requ
     cases.iter().flat_map(under).collect()
 }
 
+/// Whether a case tells what users get: by the vendor's library where there is one.
+pub(super) fn speaks(case: &Case, device: &DeviceInfo) -> bool {
+    name(device).is_none() || case.word(AXIS) != Some(OWN)
+}
+
 /// Whether there may be a kernel of ours.
 fn has_own(case: &Case) -> bool {
     case.word(SUMS).is_none() && !matches!(case.word("precision"), Some("tf32" | "i8"))

@@ -3,12 +3,14 @@
 mod check;
 mod library;
 
+use std::collections::{BTreeMap, HashSet};
+
 use self::check::Checker;
 use super::check::seed_of;
 use super::sizes::last_cache;
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, PRECISIONS, Profile, Request, SIDE, Stop, WORDS_ONLY, expand, has,
-    places_work_groups,
+    load, places_work_groups,
 };
 use crate::device::{Device, MatmulDesc, Pattern, Place, Program, Provider, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Precision, Quantity, Work};
@@ -39,6 +41,9 @@ static META: Meta = Meta {
         "Data are random over [-1, 1) with full significands, unless data says otherwise. Zeros or small integers toggle \
          fewer wires and run faster on devices limited by power: ask with --data random,integers,zeros. Only random \
          data make a ceiling.",
+        "A GPU's power limit holds large products down within tens of milliseconds, so that a burst (windows of a fifth \
+         of a second, and the host between them) and a sustained load of seconds can differ by several per cent. Both \
+         are results: ask with --axis load=burst,sustained.",
     ],
     quantity: Quantity::Throughput,
     axes: &[
@@ -70,6 +75,7 @@ static META: Meta = Meta {
             words: &["random", "integers", "zeros"],
             range: WORDS_ONLY,
         },
+        load::AXIS,
     ],
 };
 
@@ -107,7 +113,9 @@ impl Benchmark for Matmul {
             };
             shapes(request, device).into_iter().flat_map(point).collect()
         };
-        library::by_libraries(library::with_sums(cases, device, request), device, request)
+        let cases = library::by_libraries(library::with_sums(cases, device, request), device, request);
+        let headlines = largest_squares(&cases, device, request);
+        load::under_loads(cases, device, request, |case| headlines.contains(&case.key()))
     }
 
     fn work(&self, case: &Case) -> Work {
@@ -150,6 +158,26 @@ impl Benchmark for Matmul {
     fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
         Checker::new(case)?.check(case, outputs)
     }
+}
+
+/// Keys of the largest square products in each format of the matrix units: those that a power limit holds down most, and
+/// that are measured under sustained load too. None in a quick run, nor of shapes or data that the user chose.
+fn largest_squares(cases: &[Case], device: &DeviceInfo, request: &Request) -> HashSet<String> {
+    let chosen = !request.shapes.is_empty() || ["m", "n", "k"].iter().any(|side| request.axes.contains_key(*side));
+    if request.profile == Profile::Quick || chosen || !has(device, "matrix_units") {
+        return HashSet::new();
+    }
+    let square = |case: &&Case| {
+        let Shape { m, n, k, precision, sums } = Shape::of(case);
+        let usual = sums.is_none() && case.word("data").is_none_or(|data| data == "random");
+        m == n && n == k && is_narrow(precision) && usual && library::speaks(case, device)
+    };
+    let mut sides: BTreeMap<Precision, u64> = BTreeMap::new();
+    for Shape { m, precision, .. } in cases.iter().filter(square).map(Shape::of) {
+        sides.entry(precision).and_modify(|side| *side = m.max(*side)).or_insert(m);
+    }
+    let largest = |case: &&Case| sides.get(&Shape::of(case).precision) == case.count("m").as_ref();
+    cases.iter().filter(square).filter(largest).map(Case::key).collect()
 }
 
 /// The user's shapes, or the profile's. Shapes of a precision other than the default come after the others, and not
