@@ -37,3 +37,43 @@ fn transfers_stand_in_a_table_of_routes_and_sizes() {
     let one = View::of(&[run(gpu(), vec![transfer("pinned_to_device", MIB, 1e9)])]);
     assert_eq!(one.devices[0].transfers, None, "one number says it all");
 }
+
+/// Every run on hardware under `reports` is told of in its README, and rendered whole.
+#[test]
+fn runs_on_hardware_are_whole_and_told_of() {
+    let reports = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reports");
+    let told = std::fs::read_to_string(reports.join("README.md")).unwrap();
+    let folders = std::fs::read_dir(&reports).unwrap().map(|entry| entry.unwrap().path());
+    let runs: Vec<_> = folders.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("gpu-")).collect();
+    assert!(!runs.is_empty());
+    for folder in runs {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(told.contains(&format!("`{name}/`")), "{name} is not in reports/README.md");
+        let loaded = rooflint::store::load(&folder).unwrap();
+        assert!(loaded.run.footer.is_some(), "{name} is cut off");
+        let view = View::of(std::slice::from_ref(&loaded.run));
+        assert!(view.watermark.is_none(), "{name}: {:?}", view.watermark);
+        assert!(markdown::render(&view, markdown::Plots::Omitted).contains(&loaded.run.header.devices[0].name));
+    }
+}
+
+#[test]
+fn arithmetic_stands_against_the_datasheet_and_the_clock() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/gpu-nvidia-h100-80gb-hbm3-20261122");
+    let mut run = rooflint::store::load(&folder).unwrap().run;
+    let table = View::of(std::slice::from_ref(&run)).devices[0].peaks.clone().expect("a table");
+    assert!(table.caption.contains("H100 SXM"), "{}", table.caption);
+    let shown = |name: &str| -> Vec<String> {
+        let text = markdown::render(&View::of(std::slice::from_ref(&run)), markdown::Plots::Omitted);
+        let line = text.lines().find(|line| line.starts_with(&format!("| {name}"))).unwrap_or_default().to_owned();
+        line.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    // 864 TFLOP/s of 989.4 at 1830 MHz; at the 1617 MHz that the power limit left, of 874.
+    let f16 = shown("mma f16");
+    assert_eq!((f16[3].as_str(), f16[4].as_str(), f16[5].as_str()), ("87 %", "1615", "99 %"), "{f16:?}");
+    let f32 = shown("fma f32");
+    assert_eq!((f32[3].as_str(), f32[5].as_str()), ("98 %", "98 %"), "{f32:?}");
+
+    run.header.devices[0].name = "Some GPU".to_owned();
+    assert!(View::of(std::slice::from_ref(&run)).devices[0].peaks.is_none(), "no datasheet, no shares");
+}

@@ -157,6 +157,7 @@ fn device_part(view: &View, device: &DeviceView, drawings: &[(&str, Drawing)]) -
                     @if let Some(plateau) = &device.plateau { (table(plateau)) }
                 }
             }
+            @if let Some(peaks) = &device.peaks { (table(peaks)) }
             @if let Some(transfers) = &device.transfers { (table(transfers)) }
             @for part in &device.benchmarks { (benchmark(part)) }
         }

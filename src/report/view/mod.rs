@@ -11,6 +11,7 @@ mod facts;
 mod heat;
 mod method;
 mod notices;
+mod peaks;
 mod plots;
 mod staircases;
 mod text;
@@ -72,6 +73,8 @@ pub struct DeviceView {
     pub ceilings: Option<Table>,
     /// Bandwidth against working set: whether memory was measured, not a cache.
     pub plateau: Option<Table>,
+    /// Arithmetic against the datasheet.
+    pub peaks: Option<Table>,
     /// Transfers by route and size.
     pub transfers: Option<Table>,
     /// One part per benchmark.
@@ -368,6 +371,7 @@ impl<'a> Subject<'a> {
             cards: self.cards(&cases, &benchmarks),
             ceilings: self.ceilings_table(&benchmarks),
             plateau: self.plateau_table(),
+            peaks: peaks::table(self.info, &cases),
             transfers: transfers::table(&cases),
             plots,
             benchmarks,
