@@ -16,7 +16,7 @@ use crate::units::{Seconds, with_prefix};
 
 /// The progress display that suits standard error.
 pub fn watch(plan: &Plan, todo: usize) -> Box<dyn Watch> {
-    Box::new(Progress::new(plan.devices.len() > 1, todo))
+    Box::new(Progress::new(plan.devices.len() > 1, todo, "{pos}/{len} {elapsed}, {eta} left"))
 }
 
 /// A bar on a terminal, lines elsewhere.
