@@ -13,9 +13,11 @@ struct Limits {
     flop: [u64; 2],
 }
 
-/// Most operations for each unit: 3 ms of an H100, whose multiprocessor does 7 TFLOP/s, and half a second of a core. What
-/// is larger takes long to fill and to check, and is no faster.
+/// Most operations for each multiprocessor of a GPU: 3 ms of an H100's, which does 7 TFLOP/s. What is larger takes long to
+/// fill and to check, and is no faster.
 const MOST: u64 = 20_000_000_000;
+/// The same for a core, which takes a tenth of a second over them.
+const MOST_CORE: u64 = 10_000_000_000;
 /// The least is this much less: the start of a launch and the ends of its last wave weigh on smaller ones.
 const LEAST: u64 = 64;
 /// Units taken for a GPU that does not tell how many it has.
@@ -74,11 +76,10 @@ fn limits(device: &DeviceInfo) -> Limits {
         DeviceKind::Software => Limits { sides: &SMALL.0, depths: &SMALL.1, flop: [50_000_000, 1_500_000_000] },
         DeviceKind::Hardware => {
             let spreads = has(device, "workgroups");
-            let units = match (spreads, units_told(device)) {
-                (true, told) => told.unwrap_or(UNITS_UNTOLD),
-                (false, _) => u64::from(device.compute_units).max(1),
+            let most = match (spreads, units_told(device)) {
+                (true, told) => MOST * told.unwrap_or(UNITS_UNTOLD),
+                (false, _) => MOST_CORE * u64::from(device.compute_units).max(1),
             };
-            let most = MOST * units;
             let flop = [most / LEAST, most];
             match spreads {
                 true => Limits { sides: &GPU.0, depths: &GPU.1, flop },

@@ -110,7 +110,8 @@ fn sustained(benchmark: &str, device: &DeviceInfo, request: &Request) -> Vec<Str
 fn one_large_product_of_each_format_of_the_matrix_units_is_sustained_too() {
     let standard = request(Profile::Standard, &[]);
     let found = sustained("matmul", &gpu(), &standard);
-    let square = |precision| format!("matmul data=random k=8192 load=sustained m=8192 n=8192 precision={precision}");
+    let square =
+        |precision| format!("matmul data=random k=8192 library=own load=sustained m=8192 n=8192 precision={precision}");
     assert_eq!(found, ["f16", "bf16", "fp8_e4m3"].map(square));
     let found = sustained("mma", &gpu(), &standard);
     assert_eq!(found.len(), 6, "{found:?}");
@@ -136,7 +137,7 @@ fn shapes_that_the_user_chose_are_bursts_unless_asked() {
     let asked = Request { axes: [load].into(), ..chosen };
     assert_eq!(
         sustained("matmul", &gpu(), &asked),
-        ["matmul data=random k=512 load=sustained m=512 n=512 precision=f32"]
+        ["matmul data=random k=512 library=own load=sustained m=512 n=512 precision=f32"]
     );
 }
 

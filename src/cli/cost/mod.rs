@@ -11,6 +11,7 @@ mod train;
 mod words;
 
 pub use common::model;
+pub use sheet::wrapped;
 
 use crate::cli::{Command, run_subcommand, with_subcommands};
 

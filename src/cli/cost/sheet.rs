@@ -109,7 +109,7 @@ fn laid_out(table: &Table) -> String {
 }
 
 /// Text in lines of at most `width` columns, broken between words; in one line without a width.
-fn wrapped(text: &str, width: Option<usize>) -> String {
+pub fn wrapped(text: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX).max(40);
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

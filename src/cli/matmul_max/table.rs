@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, presets};
 
+use crate::cli::cost::wrapped;
 use crate::hardware::{Gpu, Rate, identify};
 use crate::measure::halving::Fate;
 use crate::measure::plan::Plan;
@@ -46,11 +47,11 @@ pub fn text(plan: &Plan, groups: &[Group<'_>], width: Option<usize>) -> String {
         let rate = group.precision.parse().ok().and_then(rate_of);
         let peak = sheet.as_ref().zip(rate).map(|(sheet, rate)| Peak { sheet, rate });
         let peak = peak.filter(|peak| peak.sheet.peak(peak.rate).is_some());
-        text += &format!("\n{}\n", verdict(plan, group, peak.as_ref()));
+        text += &format!("\n{}\n", wrapped(&verdict(plan, group, peak.as_ref()), width));
         if let Some(table) = finalists(plan, group, peak.as_ref(), width) {
             text += &format!("\n{table}\n");
         }
-        text += &format!("\n{}\n", account(group));
+        text += &format!("\n{}\n", wrapped(&account(group), width));
     }
     text
 }
