@@ -30,13 +30,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For so many cases, of several devices or of one.
-    pub fn new(several: bool, todo: usize) -> Self {
+    /// For a search, which ends by its time and does not know how many cases there will be.
+    pub fn of_search() -> Self {
+        Self::new(false, 0, "{pos} of {len} at most, {elapsed}")
+    }
+
+    /// For so many cases, of several devices or of one; `account` is what the bar says of them.
+    fn new(several: bool, todo: usize, account: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(todo as u64);
             // A template of our own that does not parse would be a bug; the default style still shows progress.
-            if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed}, {eta} left · {wide_msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:24}} {account} · {{wide_msg}}")) {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(500));
