@@ -228,7 +228,7 @@ fn a_grid_has_no_product_that_a_device_cannot_hold_or_that_is_too_small() {
     assert!(!few.is_empty() && few.len() < shapes.len());
     for kind in [DeviceKind::Software, DeviceKind::Emulated, DeviceKind::Fake] {
         let small = grid::shapes(&rooflint::record::DeviceInfo { kind, ..device() }, Precision::F32);
-        assert!(small.len() >= 4 && small.len() <= 24, "{kind:?}: {}", small.len());
+        assert!((4..=32).contains(&small.len()), "{kind:?}: {}", small.len());
     }
     for units in [1, 2, 8, 64, 256] {
         let cpu = rooflint::record::DeviceInfo { kind: DeviceKind::Hardware, compute_units: units, ..device() };
@@ -277,9 +277,9 @@ fn the_fastest_product_of_a_scripted_device_is_found_and_shown() {
         let last = run.records.iter().find(|record| record.case.key() == earlier.case.key()).unwrap();
         assert!(time(earlier) < time(last), "{}", earlier.case.key());
     }
-    for format in ["show here", "report here --out there", "fit here --out law.json"] {
-        let (code, ..) = call(folder.path(), format);
-        assert!(code != 2 || format.starts_with("fit"), "{format}");
+    for others in ["show here", "report here --out there"] {
+        let (code, _, err) = call(folder.path(), others);
+        assert_eq!(code, 0, "{others}: {err}");
     }
 }
 

@@ -158,10 +158,13 @@ fn account(group: &Group<'_>) -> String {
     let mut text = format!("Of {all} shapes");
     text += &match rounds.as_slice() {
         [] => " none was finished with".to_owned(),
-        [one] => format!(" {one} were measured in one round"),
-        [most @ .., last] => format!(" {} were measured, in rounds of {} and {last}", found.sizes[0], most.join(", ")),
+        [one] => format!(" {one} were tried in one round"),
+        [most @ .., last] => format!(" {} were tried, in rounds of {} and {last}", found.sizes[0], most.join(", ")),
     };
-    text += &format!(", in {}; figures are of fresh samples, taken after the choice.", found.spent);
+    text += &format!(", in {}.", found.spent);
+    if !found.finalists.is_empty() {
+        text += " The figures are of fresh samples, taken after the choice.";
+    }
     let mut more = |number: usize, what: &str| {
         if number > 0 {
             text += &format!(" {number} {what}.");
