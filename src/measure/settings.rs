@@ -39,7 +39,7 @@ impl Settings {
         //          sample   samples    time  target  warm-up      race
         let (sample, fewest, most, time, target, warm, longest, race) = match profile {
             Profile::Quick => (0.010, 20, 200, 0.7, 0.005, 0.1, 0.4, 0.4),
-            Profile::Standard => (0.020, 30, 1000, 2.0, 0.0025, 0.5, 2.0, 1.0),
+            Profile::Standard => (0.020, 30, 1000, 2.0, 0.0025, 0.5, 1.2, 1.0),
             Profile::Full => (0.020, 50, 5000, 10.0, 0.001, 3.0, 10.0, 2.0),
         };
         let time_of = |seconds: f64| Seconds::new(seconds * scale).unwrap_or(Seconds::ZERO);

@@ -58,16 +58,22 @@ impl Benchmark for Memory {
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
         let (multiple, large) = (|factor: u64| multiple(device, factor), large(device));
-        let mut plateau = vec![multiple(1), multiple(2), multiple(4), large];
+        let mut plateau: Vec<u64> = [1, 2, 4].map(multiple).into_iter().filter(|size| *size < large).collect();
+        plateau.push(large);
         if request.profile == Profile::Full {
             plateau.push(large * 2);
         }
         let chosen = request.axes.get("kernel").cloned().unwrap_or_else(|| KERNELS.map(AxisValue::from).to_vec());
         let mut cases = Vec::new();
         for kernel in chosen {
-            let all_sizes = kernel == AxisValue::from("read") || request.profile != Profile::Quick;
-            let sizes = if all_sizes { plateau.clone() } else { vec![large] };
-            let sizes = sizes.into_iter().map(AxisValue::Count).collect();
+            // Reading shows where memory begins; the others follow it.
+            let sizes = match request.profile {
+                _ if kernel == AxisValue::from("read") => &plateau[..],
+                Profile::Full => &plateau[..],
+                Profile::Standard => &plateau[plateau.len().saturating_sub(2)..],
+                Profile::Quick => &[large],
+            };
+            let sizes = sizes.iter().copied().map(AxisValue::Count).collect();
             let mut request = request.clone();
             request.axes.remove("kernel");
             cases.extend(expand(META.id, &request, &[("kernel", vec![kernel]), ("size", sizes)]));
@@ -148,7 +154,8 @@ const LEAST_TOLD: u64 = 1 << 30;
 fn large(device: &DeviceInfo) -> u64 {
     // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
     match device.kind {
-        DeviceKind::Software | DeviceKind::Emulated => multiple(device, 4),
+        DeviceKind::Software => multiple(device, 3),
+        DeviceKind::Emulated => multiple(device, 4),
         // The start of a launch is not little against 400 MB at 3 TB/s.
         _ if units_told(device).is_some() => {
             let quarter = device.memory_b.map_or(u64::MAX, |memory| memory.0 / 4 / GRAIN * GRAIN);

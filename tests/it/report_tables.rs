@@ -77,3 +77,12 @@ fn arithmetic_stands_against_the_datasheet_and_the_clock() {
     run.header.devices[0].name = "Some GPU".to_owned();
     assert!(View::of(std::slice::from_ref(&run)).devices[0].peaks.is_none(), "no datasheet, no shares");
 }
+
+#[test]
+fn a_renderer_in_software_is_said_to_be_no_gpu() {
+    for (kind, told) in [(DeviceKind::Software, true), (DeviceKind::Hardware, false)] {
+        let view =
+            View::of(&[run(vec![device(kind, "Some renderer")], vec![transfer("device_to_pinned", 1 << 20, 21e9)])]);
+        assert_eq!(view.devices[0].verdict.iter().any(|sentence| sentence.contains("no GPU")), told);
+    }
+}

@@ -4,7 +4,7 @@ use super::cases::CaseData;
 use super::text::{clean, list};
 use super::{BenchmarkView, Card, CaseRef, Cell, Column, Row, Subject, Table};
 use crate::fit::{ComputeCeiling, MemoryCeiling, PLATEAU_TOLERANCE, Ridge};
-use crate::record::{Outcome, Precision, Provenance, Quantity};
+use crate::record::{DeviceKind, Outcome, Precision, Provenance, Quantity};
 use crate::report::number;
 use crate::summary::{Estimate, Flag};
 
@@ -74,6 +74,9 @@ impl Subject<'_> {
 
     pub(super) fn verdict(&self, cases: &[CaseData<'_>]) -> Vec<String> {
         let mut sentences = vec![self.headline(cases)];
+        if self.info.kind == DeviceKind::Software {
+            sentences.push("It draws and computes in software, on the CPU: no GPU was measured.".to_owned());
+        }
         sentences.extend(self.disturbed(cases));
         sentences.extend(self.best_product(cases).and_then(|(case, estimate, precision)| {
             let (_, ceiling) = self.compute(precision)?;
