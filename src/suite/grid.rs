@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn tiles_of_whole_waves_make_a_c_that_is_nearly_square() {
-        // 12 x 11 tiles for the 132 multiprocessors of an H100: 1536 x 2816 is nearer to a square than 1408 x 3072.
-        assert_eq!(tiled(132), Some([12 * 128, 11 * 256]));
+        // 22 x 6 tiles for the 132 multiprocessors of an H100: 2816 x 1536 is nearer to a square than 1408 x 3072.
+        assert_eq!(tiled(132), Some([22 * 128, 6 * 256]));
         for units in [108, 114, 128, 132, 148] {
             for [m, n] in WAVES.iter().filter_map(|waves| tiled(units * waves)) {
                 assert_eq!((m / 128) * (n / 256) % units, 0);
