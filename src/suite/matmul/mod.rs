@@ -235,8 +235,8 @@ fn shapes(request: &Request, device: &DeviceInfo) -> Vec<MatmulShape> {
 fn sides(profile: Profile, kind: DeviceKind) -> (&'static [u64], &'static [u64]) {
     match profile {
         // A renderer on the cores of a CPU takes seconds over what a GPU does in milliseconds.
-        Profile::Quick if kind == DeviceKind::Software => (&[512], &[1, 8]),
-        Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32, 64]),
+        Profile::Quick if kind == DeviceKind::Software => (&[512], &[1]),
+        Profile::Standard if kind == DeviceKind::Software => (&[512, 1024], &[1, 2, 4, 8, 16, 32]),
         // An emulator's answers are the same at any size.
         Profile::Quick if kind == DeviceKind::Emulated => (&[128], &[1, 8, 64]),
         _ if kind == DeviceKind::Emulated => (&[128, 256], &[1, 2, 4, 8, 16, 32, 64, 128]),
