@@ -187,6 +187,8 @@ impl Work {
     }
 }
 
+/// Entries that the library makes of a product: parts of its sums may be cleared, made and added up by kernels of their own.
+const PRODUCT_ENTRIES: u64 = 4;
 /// Arguments of a kernel, at most.
 const ARGUMENTS_MAX: usize = 8;
 
@@ -200,6 +202,8 @@ pub(super) struct Recorded {
     pub holds_the_host: bool,
     /// Graphs made so far, by first row and repeats.
     pub graphs: BTreeMap<(usize, u64), Graph>,
+    /// Entries of a stream that a step is, at most.
+    pub entries: u64,
     /// How often a product fills the device with work groups, where that is known.
     pub waves: Option<f64>,
     /// Memory that products keep parts of their sums in, with its bytes: steps follow one another, so they share it.
@@ -251,7 +255,15 @@ fn scalar(arg: &Arg) -> Option<Value> {
 impl Recorded {
     /// A program of rows that goes launch by launch.
     pub fn of(rows: Vec<Vec<Work>>) -> Self {
-        Self { rows, as_graph: false, holds_the_host: false, graphs: BTreeMap::new(), waves: None, parts: Vec::new() }
+        Self {
+            rows,
+            as_graph: false,
+            holds_the_host: false,
+            graphs: BTreeMap::new(),
+            entries: 1,
+            waves: None,
+            parts: Vec::new(),
+        }
     }
 
     /// Steps of a repeat.
@@ -325,6 +337,7 @@ impl Recorded {
         if desc.provider == Provider::Vendor {
             let product = code.vendor()?.product(desc, plan, operands)?;
             self.waves = Some(product.waves());
+            self.entries = PRODUCT_ENTRIES;
             return Ok(Work::Product(product));
         }
         let ways = products::ways(desc, device)?;

@@ -188,8 +188,9 @@ impl Queue {
         let per_step = window.detail == Detail::PerStep;
         let steps = program.steps();
         let as_graph = program.as_graph && !per_step;
+        let (latched_max, graph_max) = (LATCHED_MAX / program.entries, GRAPH_MAX / program.entries);
         // Graphs hold whole repeats.
-        let most = if as_graph { (GRAPH_MAX / steps.max(1)).max(1) * steps } else { LATCHED_MAX - 8 };
+        let most = if as_graph { (graph_max / steps.max(1)).max(1) * steps } else { latched_max - 8 };
         let cut = Cut { steps, repeats: window.repeats.into(), samples: window.samples.into(), per_step, most, at: 0 };
         let latched = window.start == Start::Queued && self.unlatched.is_none() && !program.holds_the_host;
         let empty = Cost { steps_s: vec![0.0; if per_step { steps as usize } else { 0 }], ..Cost::default() };
@@ -198,7 +199,7 @@ impl Queue {
         while pieces.peek().is_some() {
             let mut batch = Vec::new();
             let mut entries = 4;
-            let entries_max = if latched { LATCHED_MAX } else { FREE_MAX };
+            let entries_max = if latched { latched_max } else { FREE_MAX };
             let fits = |entries: u64, piece: &Piece| entries + weight(piece) <= entries_max;
             while let Some(piece) = pieces.next_if(|piece| batch.is_empty() || fits(entries, piece)) {
                 entries += weight(&piece);

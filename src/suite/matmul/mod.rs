@@ -216,6 +216,9 @@ fn shapes(request: &Request, device: &DeviceInfo) -> Vec<MatmulShape> {
             // Products of the two formats of 16 bits take the same time.
             let twice = brief && precision == Precision::F16;
             shapes.extend(of(Some(precision), squares, if twice { &[] } else { batches }));
+            if request.profile == Profile::Full && device.kind != DeviceKind::Emulated {
+                shapes.extend(of(Some(precision), &[], &LARGE_BATCHES));
+            }
         }
         return shapes;
     }
@@ -257,6 +260,8 @@ fn large_sides(profile: Profile, kind: DeviceKind) -> &'static [u64] {
     }
 }
 
+/// Batches of a full run on matrix units beside the others; the largest is a square product of the same side.
+const LARGE_BATCHES: [u64; 2] = [1024, 2048];
 /// Side of the layer that batches are multiplied with.
 const LAYER: u64 = 4096;
 /// The same for a renderer on the cores of a CPU.
