@@ -364,7 +364,7 @@ fn the_emulator_is_searched_too() {
     let arguments = "matmul-max --device cuda:0 --precision f16 --budget 2m --out here";
     let Some((code, text, folder)) = crate::cuda::emulated(arguments, &[("ROOFLINT_EMULATOR", "h100")]) else { return };
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("NOT HARDWARE") && text.contains("f16: ") && text.contains("Of datasheet"), "{text}");
+    assert!(text.contains("NOT HARDWARE") && text.contains("f16: ") && text.contains("sustained"), "{text}");
     let run = store::load(&folder.path().join("here")).unwrap().run;
     assert!(run.records.iter().all(|record| record.outcome.measurement().is_some()), "{text}");
 }
