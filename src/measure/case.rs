@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{BufferId, Detail, Device, DeviceError, Pattern, Program, Start, Window};
 use crate::measure::race;
-use crate::measure::sampling::Sampler;
+use crate::measure::sampling::{Energy, Sampler};
 use crate::measure::settings::Settings;
 use crate::record::{Case, CheckFailure, CheckPassed, Measurement, Outcome};
 use crate::suite::{Benchmark, CheckError, Load, Outputs, Stop};
@@ -139,9 +139,15 @@ fn attempt(
             (warm_up, samples, stop)
         }
     };
-    let repeats = sampler.repeats;
+    let (repeats, energy) = (sampler.repeats, sampler.energy);
     // What the timed windows met is among them.
-    let conditions = device.conditions();
+    let mut conditions = device.conditions();
+    if let Some(Energy { drawn_j, lasted_s }) = energy {
+        let per_repeat = drawn_j / (samples.len() as f64 * f64::from(repeats));
+        let told =
+            format!("{drawn_j:.1} J in {lasted_s:.2} s: {:.0} W, {per_repeat:.4} J a repeat", drawn_j / lasted_s);
+        conditions.insert("energy".to_owned(), told);
+    }
 
     watch(Phase::Checking);
     let check = check(device, benchmark, case, &program)?;

@@ -1,6 +1,8 @@
 //! Samples of one recorded program: how many repeats each needs, the warm-up, the sampling itself, and
 //! the rules that reject a sample.
 
+use std::time::Instant;
+
 use crate::device::{Detail, Device, DeviceError, ProgramId, Start, Timing, Wait, Window};
 use crate::measure::telemetry::{Around, POWER_CAP, Telemetry};
 use crate::record::{Protocol, Rejection, Sample, StopReason, TimerInfo, WarmUp};
@@ -28,6 +30,15 @@ const SETTLED: f64 = 0.01;
 /// what moves a median visibly.
 const LOST_MAX: f64 = 0.02;
 
+/// What a device drew in a sustained window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Energy {
+    /// Joules.
+    pub drawn_j: f64,
+    /// Seconds in which it drew them.
+    pub lasted_s: f64,
+}
+
 /// After a window in which the power limit held the clock down, a burst rests for so many times the window: without a
 /// rest its samples would be half burst, half sustained load. (On an H100 the limit averages over about half a second.)
 const RESTS: f64 = 2.0;
@@ -52,6 +63,8 @@ pub struct Sampler<'a> {
     rows: u32,
     /// Repeats in each sample.
     pub repeats: u32,
+    /// What the device drew in a sustained window, where it counts that.
+    pub energy: Option<Energy>,
     per_window: u32,
 }
 
@@ -66,7 +79,7 @@ impl<'a> Sampler<'a> {
         deadline: Seconds,
     ) -> Result<Self, DeviceError> {
         let wanted = sample_min.get().max(device.timer().resolution_s.get() * RESOLUTIONS);
-        let mut sampler = Self { device, program, wait, deadline, rows, repeats: 1, per_window: 1 };
+        let mut sampler = Self { device, program, wait, deadline, rows, repeats: 1, energy: None, per_window: 1 };
         // Grows at most tenfold at a time: the first repeats are cold and slow, and would set too few.
         let mut took = sampler.shortest()?;
         while took < wanted {
@@ -91,7 +104,7 @@ impl<'a> Sampler<'a> {
         repeats: u32,
         deadline: Seconds,
     ) -> Self {
-        Self { device, program, wait, deadline, rows, repeats, per_window: 1 }
+        Self { device, program, wait, deadline, rows, repeats, energy: None, per_window: 1 }
     }
 
     /// Samples that a window needs to go through all rows of bindings: with fewer, the first rows would be
@@ -147,7 +160,16 @@ impl<'a> Sampler<'a> {
             wanted.clamp(protocol.samples_min, protocol.samples_max.max(protocol.samples_min)).max(self.rotation());
         let before = self.window_from(Start::Immediate, samples, Detail::Whole)?;
         let mut telemetry = Telemetry::start(self.device.info());
+        let drawn = telemetry.energy_j();
+        let begun = Instant::now();
         let timings = self.window_from(Start::Immediate, samples, Detail::Whole)?;
+        let lasted_s = begun.elapsed().as_secs_f64();
+        // A counter moves a few times a second: a window cut short tells nothing.
+        let whole = lasted_s >= lasting.get();
+        self.energy = drawn
+            .zip(telemetry.energy_j())
+            .filter(|_| whole)
+            .map(|(before, after)| Energy { drawn_j: after - before, lasted_s });
         let around = telemetry.since_last();
 
         let third = before.len().div_ceil(3);

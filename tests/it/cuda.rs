@@ -285,6 +285,15 @@ fn devices_of_a_node_are_measured_under_sustained_load_and_all_at_once() {
     let sustained: Vec<_> = loads.iter().filter(|(load, _)| *load == Load::Sustained).map(|(_, at)| *at).collect();
     assert_eq!(sustained, [0, 1], "{loads:?}");
     assert_eq!(loads[loads.len() - 2..], [(Load::Together, 0), (Load::Together, 1)], "{loads:?}");
+    // Energy is counted over whole sustained windows alone: here at the power that the emulated card says it draws.
+    for record in &run.records {
+        let measured = record.outcome.measurement().unwrap();
+        let energy = measured.conditions.get("energy");
+        assert_eq!(energy.is_some(), Load::of(&record.case) != Load::Burst, "{energy:?}");
+        let power = measured.samples[0].power_w.unwrap().get();
+        let told = energy.map(|energy| energy.contains(&format!(": {power:.0} W,")));
+        assert!(told.unwrap_or(true), "{energy:?} at {power} W");
+    }
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl Gpu {
             .map(|policy| self.device.violation_status(policy).ok().map(|status| status.violation_time))
     }
 
+    /// Joules drawn since the driver started, where the card counts them.
+    pub fn energy_j(&self) -> Option<f64> {
+        self.device.total_energy_consumption().ok().map(|energy_mj| energy_mj as f64 / 1e3)
+    }
+
     /// How it is now, or was less than a tenth of a second ago. What held it back in between shows too: the driver counts it.
     pub fn state(&mut self) -> State {
         if let Some((at, state)) = &self.last

@@ -53,6 +53,14 @@ impl Telemetry {
         }
     }
 
+    /// Joules that the device has drawn since its driver started, where it counts them.
+    pub fn energy_j(&self) -> Option<f64> {
+        #[cfg(feature = "nvml")]
+        return self.gpu.as_ref().and_then(gpu::Gpu::energy_j);
+        #[cfg(not(feature = "nvml"))]
+        None
+    }
+
     /// What happened since the last call, or since the start.
     pub fn since_last(&mut self) -> Around {
         let around = Around { host: self.host.since_last(), ..Around::default() };
