@@ -91,8 +91,9 @@ fn dispatches(args: &[Value], name: &str, facts: &Facts) -> Result<Vec<Dispatch>
     }];
     for Part { units: range, words: bound } in parts(*words, *units, *shared != 0, facts)? {
         let longest = if *shared != 0 { *words } else { words / units + 2 * LANES };
-        // Turns of one pass: four packs each, up to four single ones at the end, and the pass itself.
-        let turns = longest / (16 * group) + 5;
+        // Turns of one pass: four packs each; and beside those, single ones and the ends of two loops in either part, the
+        // ends of the parts, and the pass itself. The software driver counts the end of a loop as a turn.
+        let turns = longest / (16 * group) + 16;
         let most = (TURNS_MAX / turns).max(1);
         for done in (0..*passes).step_by(most as usize) {
             dispatches.push(Dispatch {
@@ -147,7 +148,7 @@ mod tests {
                 assert_eq!(done, passes);
                 for dispatch in dispatches {
                     let part = if shared == 1 { words } else { words / 4 };
-                    let turns = u64::from(dispatch.uniform[3]) * (1 + part / (16 * group) + 4);
+                    let turns = u64::from(dispatch.uniform[3]) * (part / (16 * group) + 2 * (3 + 2) + 3 + 1);
                     assert!(turns < 65_535, "{turns} turns");
                 }
             }
