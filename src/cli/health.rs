@@ -63,8 +63,11 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     })
 }
 
-/// What is measured: a benchmark with its axes, and on devices with matrix units alone.
-const MEASURED: [(&str, &[(&str, &str)], bool); 5] = [
+/// A benchmark, its axes, and whether it is for devices with matrix units alone.
+type Measured = (&'static str, &'static [(&'static str, &'static str)], bool);
+
+/// What is measured.
+const MEASURED: [Measured; 5] = [
     ("memory", &[("kernel", "copy")], false),
     ("memory", &[("kernel", "triad")], false),
     ("fma", &[("precision", "f32")], false),
