@@ -62,7 +62,7 @@ struct Arguments {
     #[arg(long, value_name = "DATA", value_delimiter = ',')]
     data: Vec<String>,
     /// Matrix products to measure instead of the profile's: a file with m,n,k, and perhaps a precision, on each line; or
-    /// those of a model's layers, model:NAME[,tensor=T][,batch=1+8+64]: the share of one of T GPUs, for each batch (by
+    /// those of a model's layers, model:NAME with ,tensor=T and ,batch=1+8+64 as wanted: the share of one of T GPUs, for each batch (by
     /// default those of the profile), in bf16 unless --axis precision says otherwise. NAME is as for 'rooflint cost'
     #[arg(long, value_name = "SHAPES")]
     shapes: Option<String>,
