@@ -12,6 +12,7 @@ mod cases;
 mod clocks;
 mod listed;
 mod operators;
+mod products;
 mod ptx;
 mod serve;
 mod trial;

@@ -96,6 +96,10 @@ impl Bench {
             suite::Stop::Skip(why) => Verdict::Wrong(why),
         };
         let mut program = benchmark.prepare(case, device).map_err(stopped)?;
+        // Copies of an operand are for caches, and there are none.
+        if matches!(program.steps[0], Step::Matmul { .. }) {
+            program.bindings.truncate(1);
+        }
         let mut ways = ways(device, &program.steps[0], entry)?;
         if index >= EVERY_WAY {
             ways.truncate(1);
@@ -166,11 +170,15 @@ impl Bench {
     }
 }
 
-/// The ways to run a step that use an entry point: their names begin with the last part of its name.
+/// The ways to run a step that use an entry point: their names begin with the last part of its name, or are what a
+/// product's ends with.
 fn ways(device: &mut dyn Device, step: &Step, entry: &str) -> Result<Vec<Step>, DeviceError> {
     let part = entry.rsplit('_').next().unwrap_or(entry);
-    let uses = |name: &str| name == "only" || name.split('_').next() == Some(part);
-    Ok(device.options(step)?.into_iter().filter(|option| uses(option.variant())).collect())
+    let uses = |option: &Step| match option {
+        Step::Matmul { plan, .. } => entry.ends_with(plan),
+        other => other.variant() == "only" || other.variant().split('_').next() == Some(part),
+    };
+    Ok(device.options(step)?.into_iter().filter(uses).collect())
 }
 
 pub fn window(samples: u32, repeats: u32) -> Window {

@@ -34,13 +34,22 @@ pub struct Worker {
     entry: String,
 }
 
-/// The devices that kernels are tried on, as the emulator names them: one multiprocessor, whose warps have many turns,
-/// then so many that warps of kernels that fill a device are left without work.
-const DEVICES: [&str; 2] = ["tiny", "a100"];
-
-/// Kernels whose grids grow with the device.
-fn fills_the_device(kernel: &str) -> bool {
-    kernel.starts_with("memory_") || ["intensity", "pattern"].contains(&kernel)
+/// The devices that a kernel is tried on, as the emulator names them: one multiprocessor, whose warps have many turns,
+/// then so many that some are left without work. Matrix products are cut by the device's multiprocessors, and go into
+/// parts where there are a few.
+fn devices(kernel: &str) -> &'static [&'static str] {
+    match kernel {
+        "matmul" => &["small"],
+        "matmul_sm_89" => &["small-ada"],
+        "matmul_sm_90a" => &["small-hopper"],
+        "mma" => &["tiny", "small"],
+        "mma_sm_89" => &["tiny-ada", "small-ada"],
+        "mma_sm_90a" => &["tiny-hopper", "small-hopper"],
+        // Their grids grow with the device.
+        "intensity" | "pattern" => &["tiny", "a100"],
+        _ if kernel.starts_with("memory_") => &["tiny", "a100"],
+        _ => &["tiny"],
+    }
 }
 
 struct Process {
@@ -64,7 +73,7 @@ impl Worker {
             entry.clone_into(&mut self.entry);
         }
         let mut fate = Fate::Survived;
-        for device in 0..if fills_the_device(kernel) { 2 } else { 1 } {
+        for device in 0..devices(kernel).len() {
             if fate == Fate::Survived {
                 fate = self.on(device, kernel, entry, text)?;
             }
@@ -84,7 +93,7 @@ impl Worker {
         let mut process = match self.processes[device].take() {
             Some(process) => process,
             None => {
-                let process = Process::start(&self.folder, DEVICES[device])?;
+                let process = Process::start(&self.folder, devices(kernel)[device])?;
                 match process.answer() {
                     Some(answer) if answer.starts_with(READY) => process,
                     Some(answer) if from_the_start => return Ok(fate(&answer)),
