@@ -17,6 +17,10 @@ const PARTED: u64 = 8;
 /// Steps that make 3, 5, 6, 7 and 8 parts of one tile.
 const PARTS: [u64; 5] = [13, 20, 24, 28, 32];
 
+/// Of the cases of a product, so many tell the lack of every barrier, wait and fence that can be told: all that the loop,
+/// its pipeline and the sums of parts do, without the edges.
+pub const WITHOUT_EDGES: usize = 3;
+
 /// The cases of an entry point `matmul_<format>_<family>_<tile>`.
 pub fn matmul(entry: &str) -> Vec<Case> {
     let name = entry.trim_start_matches("matmul_");
@@ -45,7 +49,9 @@ pub fn matmul(entry: &str) -> Vec<Case> {
 /// Tiles of `side` by the plain units, 16 k's a step: any shape. Of 16-bit formats other kernels take what is in whole
 /// packs, which these are not.
 fn cores(side: u64) -> Vec<Sides> {
-    let mut all = vec![[side - 27, side - 13, 35], [side, 2 * side, 35], [side, side + 3, 32]];
+    let mut all = vec![[side - 27, side - 13, 35]];
+    all.extend(PARTS.map(|steps| [side - 3, 5, 16 * steps - 3]));
+    all.extend([[side, 2 * side, 35], [side, side + 3, 32]]);
     // Every block of 16 rows and of columns, and every place in four, is the last one once; of the k's likewise.
     let edge = |block: u64, place: u64| 16 * (block % (side / 16)) + place % 4 + 1;
     let last_k = |block: u64| if side == 128 { 2 * block + 1 } else { 4 * (block % 4) + 2 };
@@ -54,7 +60,6 @@ fn cores(side: u64) -> Vec<Sides> {
         all.extend([0, 16].map(|steps| [m, n, steps + last_k(block)]));
         all.push([m, edge(block, block + 2), 16 * PARTED - 5]);
     }
-    all.extend(PARTS.map(|steps| [side - 3, 5, 16 * steps - 3]));
     // More rows of tiles than a band has.
     all.extend([0, 1].map(|more| [8 * side + 1, side + more, 3]));
     all
@@ -63,13 +68,14 @@ fn cores(side: u64) -> Vec<Sides> {
 /// Up to `most` rows, of 32 packs of columns; 64 k's a step, eight for each warp.
 fn rows(most: u64, pack: u64) -> Vec<Sides> {
     let width = 32 * pack;
-    let mut all = vec![[most, width + 3 * pack, 168], [most, 2 * width, 128]];
+    let mut all = vec![[most, width + 3 * pack, 168]];
+    all.extend(PARTS.map(|steps| [most, width, 64 * steps - 8]));
+    all.push([most, 2 * width, 128]);
     for block in 0..8 {
         let m = if most == 1 { 1 } else { 2 + block % (most - 1) };
         all.push([m, width + pack * (block + 1), 64 * (block % 3) + 8 * (block + 1)]);
         all.push([m, width * (block % 2) + pack * (2 * block + 1), 64 * PARTED - 8 * block]);
     }
-    all.extend(PARTS.map(|steps| [most, width, 64 * steps - 8]));
     all
 }
 
@@ -120,7 +126,9 @@ fn staged(way: &Staged) -> Vec<Sides> {
         64 => 45,
         _ => 13,
     };
-    let mut all = vec![[few, across - 2 * pack, 6 * step + pack], [down, 2 * across, 2 * step]];
+    let mut all = vec![[few, across - 2 * pack, 6 * step + pack]];
+    all.extend(PARTS.map(|steps| [few, across / 2 + pack, steps * step]));
+    all.push([down, 2 * across, 2 * step]);
     // The last step is filled in each of the places; in each of these the edges fall on every part of a copy.
     for index in 0..(8 * fills).max(32) {
         let block = index / fills;
@@ -139,7 +147,6 @@ fn staged(way: &Staged) -> Vec<Sides> {
         let m = if down == 128 { 67 + 8 * (index % 8) } else { way.rows(index) };
         all.push([m, across / 2 + pack * (index + 1), PARTED * step - step / 2]);
     }
-    all.extend(PARTS.map(|steps| [few, across / 2 + pack, steps * step]));
     if down == 128 {
         // More rows of tiles than a band has.
         all.extend([0, pack].map(|more| [8 * down + 1, across + more, pack]));

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::serve::{self, LOST, READY, RIGHT};
+use crate::serve::{self, BRIEF, LOST, READY, RIGHT};
 
 /// A process that says nothing for so long is ended.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -64,8 +64,8 @@ impl Worker {
         Ok(Self { folder: folder.to_owned(), processes: [None, None], entry: String::new() })
     }
 
-    /// Tries a kernel.
-    pub fn attempt(&mut self, kernel: &str, entry: &str, text: &str) -> Result<Fate, String> {
+    /// Tries a kernel; if `brief`, a product's on its first cases alone.
+    pub fn attempt(&mut self, kernel: &str, entry: &str, text: &str, brief: bool) -> Result<Fate, String> {
         if self.entry != entry {
             let _ = std::fs::remove_file(serve::file(&self.folder, &self.entry));
             // Processes that know the results of another kernel are done.
@@ -75,13 +75,13 @@ impl Worker {
         let mut fate = Fate::Survived;
         for device in 0..devices(kernel).len() {
             if fate == Fate::Survived {
-                fate = self.on(device, kernel, entry, text)?;
+                fate = self.on(device, kernel, entry, text, brief)?;
             }
         }
         Ok(fate)
     }
 
-    fn on(&mut self, device: usize, kernel: &str, entry: &str, text: &str) -> Result<Fate, String> {
+    fn on(&mut self, device: usize, kernel: &str, entry: &str, text: &str, brief: bool) -> Result<Fate, String> {
         let put = || std::fs::write(serve::file(&self.folder, entry), text).map_err(|why| why.to_string());
         // What a device uses from its opening on is tried on a device of its own.
         let from_the_start = ["latch", "stamp"].contains(&kernel);
@@ -102,7 +102,7 @@ impl Worker {
             }
         };
         put()?;
-        let Some(answer) = process.ask(kernel, entry) else {
+        let Some(answer) = process.ask(kernel, entry, brief) else {
             return Ok(Fate::Caught("the deadline".to_owned()));
         };
         if !answer.starts_with(LOST) && !from_the_start {
@@ -159,8 +159,9 @@ impl Process {
         self.answers.recv_timeout(PATIENCE).ok()
     }
 
-    fn ask(&mut self, kernel: &str, entry: &str) -> Option<String> {
-        writeln!(self.orders, "{kernel} {entry}").and_then(|()| self.orders.flush()).ok()?;
+    fn ask(&mut self, kernel: &str, entry: &str, brief: bool) -> Option<String> {
+        let brief = if brief { BRIEF } else { "" };
+        writeln!(self.orders, "{kernel} {entry}{brief}").and_then(|()| self.orders.flush()).ok()?;
         self.answer()
     }
 }
