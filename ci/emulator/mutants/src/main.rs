@@ -118,8 +118,8 @@ fn run(asked: &Asked) -> Result<bool, String> {
     let made = all.iter().filter(|job| job.mutant.is_some()).count();
     let taken = |(index, job): &(usize, Job<'_>)| {
         let Some(mutant) = &job.mutant else { return true };
-        // A sample leaves out what proves nothing: kernels whose survivors are not known, and those that are.
-        let known = !listed.unexamined.contains(&job.file.kernel);
+        // A sample of all leaves out what proves nothing: kernels whose survivors are not known, and those that are.
+        let known = asked.kernel.is_some() || !listed.unexamined.contains(&job.file.kernel);
         let is_listed = listed.reasons.contains_key(&(job.entry.name.clone(), mutant.key.clone()));
         match mutant.operator == "order" {
             _ if asked.every == 1 => true,
@@ -221,8 +221,8 @@ fn carry_out(jobs: &[Job<'_>], asked: &Asked, listed: &Listed) -> Result<Vec<Fat
                 Some(mutant) => job.file.with(job.entry, mutant.line, &mutant.after),
             };
             let began = Instant::now();
-            // In a sample of a kernel that is not known, nothing but barriers, waits and fences is looked at.
-            let brief = asked.every > 1 && listed.unexamined.contains(&job.file.kernel);
+            // In a sample of all, of a kernel that is not known, nothing but barriers, waits and fences is looked at.
+            let brief = asked.every > 1 && asked.kernel.is_none() && listed.unexamined.contains(&job.file.kernel);
             let fate = worker.attempt(&job.file.kernel, &job.entry.name, &text, brief)?;
             if asked.verbose {
                 println!("{:6.2} s {job}: {fate:?}", began.elapsed().as_secs_f64());
