@@ -1,5 +1,5 @@
 //! Which driver and devices are presented: `ROOFLINT_EMULATOR` = `a100` (the default), `h100`, `small`, `tiny`,
-//! `two`, `none` or `old-driver`.
+//! `small-ada`, `tiny-ada`, `small-hopper`, `tiny-hopper`, `two`, `none` or `old-driver`.
 
 use std::sync::OnceLock;
 
@@ -76,6 +76,36 @@ const TINY: Model = Model {
     ..A100
 };
 
+/// Parts of an L40S, of compute capability 8.9.
+const SMALL_ADA: Model = Model {
+    name: "Emulated L40S-4MP-2GB (PTX interpreter)",
+    capability: (8, 9),
+    shared_per_multiprocessor: 100 << 10,
+    shared_opt_in: 99 << 10,
+    pci_id: 0x26B9_10DE,
+    ..SMALL
+};
+
+const TINY_ADA: Model =
+    Model { name: "Emulated L40S-1MP-2GB (PTX interpreter)", multiprocessors: 1, l2_bytes: TINY.l2_bytes, ..SMALL_ADA };
+
+/// Parts of an H100.
+const SMALL_HOPPER: Model = Model {
+    name: "Emulated H100-4MP-2GB (PTX interpreter)",
+    multiprocessors: 4,
+    memory_bytes: 2 << 30,
+    bus_bits: 512,
+    l2_bytes: 1 << 20,
+    ..H100
+};
+
+const TINY_HOPPER: Model = Model {
+    name: "Emulated H100-1MP-2GB (PTX interpreter)",
+    multiprocessors: 1,
+    l2_bytes: TINY.l2_bytes,
+    ..SMALL_HOPPER
+};
+
 /// A driver with its devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Personality {
@@ -100,6 +130,10 @@ pub fn named(name: &str) -> Option<Personality> {
         "h100" => Personality { devices: &[H100], ..NEW },
         "small" => Personality { devices: &[SMALL], ..NEW },
         "tiny" => Personality { devices: &[TINY], ..NEW },
+        "small-ada" => Personality { devices: &[SMALL_ADA], ..NEW },
+        "tiny-ada" => Personality { devices: &[TINY_ADA], ..NEW },
+        "small-hopper" => Personality { devices: &[SMALL_HOPPER], ..NEW },
+        "tiny-hopper" => Personality { devices: &[TINY_HOPPER], ..NEW },
         "two" => Personality { devices: &[A100, A100], ..NEW },
         "none" => Personality { devices: &[], ..NEW },
         "old-driver" => Personality { driver_version: 12_000, ptx: (8, 0), old: true, ..NEW },

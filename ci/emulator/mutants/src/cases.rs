@@ -1,6 +1,7 @@
 //! The cases and launches that reach every edge of each kernel on the emulated device of four multiprocessors: less than
 //! a tile, whole tiles, more tiles than warps, rows, packs and words that are left; more work than blocks.
 
+use crate::products;
 use rooflint::device::{Arg, Pattern, Slot, Step};
 use rooflint::record::{AxisValue, Case, Precision};
 
@@ -44,7 +45,8 @@ impl std::fmt::Debug for Direct {
     }
 }
 
-fn case(benchmark: &str, counts: &[(&'static str, u64)], words: &[(&'static str, &str)]) -> Case {
+/// A case of a benchmark.
+pub fn case(benchmark: &str, counts: &[(&'static str, u64)], words: &[(&'static str, &str)]) -> Case {
     let counts = counts.iter().map(|(name, count)| (*name, AxisValue::Count(*count)));
     let words = words.iter().map(|(name, word)| (*name, AxisValue::from(*word)));
     Case::new(benchmark, counts.chain(words), 42)
@@ -73,6 +75,8 @@ pub fn of(kernel: &str, entry: &str, units: u32) -> Vec<Case> {
         words.iter().map(|words| case("memory", &[("size", 4 * words)], &[("kernel", word)])).collect()
     };
     match kernel {
+        _ if kernel.starts_with("matmul") => products::matmul(entry),
+        _ if kernel.starts_with("mma") => products::mma(entry, units),
         _ if units > 1 => Vec::new(),
         "memory_read" => memory("read", &SUMMED_WORDS),
         "memory_write" => memory("write", &STREAMED_WORDS),

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `order` | removes a barrier, a wait or a fence |
 //! | `bound+1`, `bound-1` | shift what a comparison, `min` or `max` compares with by one |
-//! | `index` | shifts a thread's or block's number, a number added, and the address of a load or store, by one (element) |
-//! | `step` | removes a store, an atomic or a step of a sum: of an addition, a multiplication and addition or an exchange between lanes one operand stays |
+//! | `index` | shifts a thread's or block's number, a number added, and the address of a load or store, by one (element); a matrix in shared memory, and either end of an asynchronous copy, by 16 bytes |
+//! | `step` | removes a store, an atomic, an asynchronous copy, a product of matrix units or a step of a sum: of an addition, a multiplication and addition or an exchange between lanes one operand stays |
 //! | `swap` | exchanges the operands of a subtraction, a division or a selection |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,22 +37,24 @@ const WAITS: &[&str] = &["cp.async.wait", "cp.async.commit", "cp.async.bulk.wait
 /// Comparisons' `==` and `!=` as well: what a loop counts to.
 const COMPARISONS: &[&str] = &["lt", "le", "gt", "ge", "eq", "ne", "lo", "ls", "hi", "hs"];
 
-/// Of changes of a kind to one opcode in one straight piece of code, more than this many are thinned out to so many:
-/// what a compiler unrolled is the same again and again.
+/// Of changes of a kind to one opcode in straight pieces of code that have the same opcodes, more than this many are
+/// thinned out to so many: what a compiler unrolled is the same again and again.
 const ALIKE: usize = 24;
 
 /// All mutants of an entry point, in order.
 pub fn mutants(file: &File, entry: &Entry) -> Vec<Mutant> {
     let addresses = addresses(file, entry);
-    let mut alike: BTreeMap<(usize, &'static str, String), Vec<Mutant>> = BTreeMap::new();
-    let mut block = 0;
-    for (line, instruction) in file.instructions(entry) {
-        for (operator, lines) in changes(&instruction, &addresses) {
-            let mutant =
-                Mutant { operator, line, before: file.line(line).to_owned(), after: lines, key: String::new() };
-            alike.entry((block, operator, instruction.opcode.clone())).or_default().push(mutant);
+    let instructions: Vec<_> = file.instructions(entry).collect();
+    let mut alike: BTreeMap<(Vec<&str>, &'static str, &str), Vec<Mutant>> = BTreeMap::new();
+    for piece in instructions.split_inclusive(|(_, instruction)| ["bra", "bar"].contains(&instruction.stem())) {
+        let opcodes: Vec<_> = piece.iter().map(|(_, instruction)| instruction.opcode.as_str()).collect();
+        for (line, instruction) in piece {
+            for (operator, lines) in changes(instruction, &addresses) {
+                let (line, before) = (*line, file.line(*line).to_owned());
+                let mutant = Mutant { operator, line, before, after: lines, key: String::new() };
+                alike.entry((opcodes.clone(), operator, &instruction.opcode)).or_default().push(mutant);
+            }
         }
-        block += usize::from(["bra", "bar"].contains(&instruction.stem()));
     }
     let mut all: Vec<_> = alike.into_values().flat_map(thinned).collect();
     all.sort_by_key(|mutant| mutant.line);
@@ -110,6 +112,7 @@ fn changes(instruction: &Instruction, addresses: &BTreeSet<String>) -> Vec<Chang
     let mut changes = Vec::new();
     changes.extend(bounds(instruction));
     changes.extend(indices(instruction, addresses).map(|lines| ("index", lines)));
+    changes.extend(matrices(instruction).map(|lines| ("index", lines)));
     changes.extend(steps(instruction).map(|line| ("step", line)));
     changes.extend(swaps(instruction).map(|line| ("swap", vec![line])));
     changes
@@ -179,11 +182,38 @@ fn indices(instruction: &Instruction, addresses: &BTreeSet<String>) -> impl Iter
     lines.into_iter()
 }
 
+/// Shifts a matrix in shared memory, or an end of an asynchronous copy, by 16 bytes.
+fn matrices(instruction: &Instruction) -> impl Iterator<Item = Vec<String>> {
+    let with = |place: usize, operand: String| {
+        let mut operands = instruction.operands.clone();
+        operands[place] = operand;
+        instruction.of(operands).to_string()
+    };
+    let address = |place: usize| {
+        let inner = instruction.operands[place].trim_matches(['[', ']']);
+        let (base, offset) = inner.split_once('+').unwrap_or((inner, "0"));
+        vec![with(place, format!("[{base}+{}]", immediate(offset.trim()).unwrap_or(0) + 16))]
+    };
+    // A descriptor counts in 16 bytes.
+    let descriptor = |place: usize| {
+        let add = format!("add.s64 %mutant64, {}, 1;", instruction.operands[place]);
+        vec![add, with(place, "%mutant64".to_owned())]
+    };
+    let lines = match instruction.stem() {
+        "ldmatrix" => vec![address(1)],
+        "cp" => vec![address(0), address(1)],
+        "wgmma" => vec![descriptor(1), descriptor(2)],
+        _ => Vec::new(),
+    };
+    lines.into_iter()
+}
+
 fn steps(instruction: &Instruction) -> impl Iterator<Item = Vec<String>> {
     let kept = |operand| Some(vec![instruction.moved(operand).to_string()]);
     let registers = instruction.operands.iter().skip(1).all(|operand| immediate(operand).is_none());
     let lines = match instruction.stem() {
-        "st" | "atom" | "red" => Some(Vec::new()),
+        // Products of matrix units add to what their result holds.
+        "st" | "atom" | "red" | "cp" | "mma" | "wgmma" => Some(Vec::new()),
         "add" if registers => kept(1),
         // The chain's number is the first factor of a float, the last operand of the others.
         "fma" => kept(1),

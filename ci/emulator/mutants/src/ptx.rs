@@ -28,8 +28,7 @@ impl File {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let heads = lines.iter().enumerate().filter_map(|(start, line)| {
             let name = line.strip_prefix(".visible .entry ")?.trim_end_matches('(');
-            let length = lines[start..].iter().position(|line| line == "}")?;
-            Some(Entry { name: name.to_owned(), span: start..start + length + 1 })
+            Some(Entry { name: name.to_owned(), span: start..start + length(&lines[start..])? })
         });
         let entries = heads.collect();
         Self { kernel: kernel.to_owned(), lines, entries }
@@ -65,6 +64,20 @@ impl File {
     pub fn alone(&self, entry: &Entry) -> String {
         self.with(entry, 0, &[])
     }
+}
+
+/// Lines up to the brace that closes the first one opened; assembly within C++ has braces of its own.
+fn length(lines: &[String]) -> Option<usize> {
+    let mut depth = 0;
+    for (index, line) in lines.iter().enumerate() {
+        match line.trim() {
+            "{" => depth += 1,
+            "}" if depth == 1 => return Some(index + 1),
+            "}" => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 impl Instruction {

@@ -25,7 +25,10 @@ const IDLE: &str = ".version 7.0
 }
 ";
 
-/// Opens the device and tries what it is told to, `KERNEL ENTRY` a line, until there is no more or the device is lost.
+/// Behind the names of what is to be tried on its first cases alone.
+pub const BRIEF: &str = " brief";
+
+/// Opens the device and tries what it is told to, `KERNEL ENTRY` or `KERNEL ENTRY brief` a line, until there is no more or the device is lost.
 pub fn serve() -> Result<(), String> {
     let folder = PathBuf::from(std::env::var_os("ROOFLINT_EMULATOR_PTX").ok_or("no folder of kernels")?);
     let idle = file(&folder, "pattern");
@@ -45,6 +48,7 @@ pub fn serve() -> Result<(), String> {
     };
     for line in stdin().lock().lines() {
         let line = line.map_err(|why| why.to_string())?;
+        let (line, brief) = line.strip_suffix(BRIEF).map_or((line.as_str(), false), |line| (line, true));
         let (kernel, entry) = line.split_once(' ').ok_or("no entry point")?;
         let (replaced, kept) = (file(&folder, entry), folder.join("aside"));
         let aside = |work: &mut dyn FnMut()| {
@@ -54,7 +58,7 @@ pub fn serve() -> Result<(), String> {
                 let _ = std::fs::rename(&kept, &replaced);
             }
         };
-        match bench.trial(kernel, entry, &aside) {
+        match bench.trial(kernel, entry, brief, &aside) {
             Verdict::Right => say(RIGHT, ""),
             Verdict::Wrong(why) => say(WRONG, &why),
             Verdict::Lost(why) => {

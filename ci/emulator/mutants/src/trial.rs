@@ -11,7 +11,7 @@ use rooflint::suite::{self, Benchmark, Outputs};
 use rooflint::units::{ByteCount, Seconds};
 
 use crate::cases::{self, Direct, Filling};
-use crate::clocks;
+use crate::{clocks, products};
 
 /// Whether what runs is right.
 pub enum Verdict {
@@ -46,10 +46,10 @@ impl Bench {
         Self { device, right: BTreeMap::new() }
     }
 
-    /// Tries an entry point of a kernel. `aside` has the kernel's own code run for as long as the work takes.
-    pub fn trial(&mut self, kernel: &str, entry: &str, aside: &dyn Fn(&mut dyn FnMut())) -> Verdict {
+    /// Tries an entry point of a kernel; if `brief`, a product's on its first cases alone. `aside` has the kernel's own code run for as long as the work takes.
+    pub fn trial(&mut self, kernel: &str, entry: &str, brief: bool, aside: &dyn Fn(&mut dyn FnMut())) -> Verdict {
         let mark = self.device.mark();
-        let verdict = match self.attempt(kernel, entry, aside) {
+        let verdict = match self.attempt(kernel, entry, brief, aside) {
             Ok(()) => Verdict::Right,
             Err(verdict) => verdict,
         };
@@ -59,14 +59,23 @@ impl Bench {
         }
     }
 
-    fn attempt(&mut self, kernel: &str, entry: &str, aside: &dyn Fn(&mut dyn FnMut())) -> Result<(), Verdict> {
+    fn attempt(
+        &mut self,
+        kernel: &str,
+        entry: &str,
+        brief: bool,
+        aside: &dyn Fn(&mut dyn FnMut()),
+    ) -> Result<(), Verdict> {
         match kernel {
             "pattern" => return self.patterns(),
             "latch" | "stamp" => return clocks::tell(self.device.as_mut()),
             _ => {}
         }
         let units = self.device.info().compute_units;
-        let (cases, directs) = (cases::of(kernel, entry, units), cases::direct(kernel, entry, units));
+        let (mut cases, directs) = (cases::of(kernel, entry, units), cases::direct(kernel, entry, units));
+        if brief && kernel.starts_with("matmul") {
+            cases.truncate(products::WITHOUT_EDGES);
+        }
         let mut ways = 0;
         // Those of fma are a thousandth of its case.
         let directs_first = kernel == "fma";
@@ -96,6 +105,10 @@ impl Bench {
             suite::Stop::Skip(why) => Verdict::Wrong(why),
         };
         let mut program = benchmark.prepare(case, device).map_err(stopped)?;
+        // Copies of an operand are for caches, and there are none.
+        if matches!(program.steps[0], Step::Matmul { .. }) {
+            program.bindings.truncate(1);
+        }
         let mut ways = ways(device, &program.steps[0], entry)?;
         if index >= EVERY_WAY {
             ways.truncate(1);
@@ -166,11 +179,15 @@ impl Bench {
     }
 }
 
-/// The ways to run a step that use an entry point: their names begin with the last part of its name.
+/// The ways to run a step that use an entry point: their names begin with the last part of its name, or are what a
+/// product's ends with.
 fn ways(device: &mut dyn Device, step: &Step, entry: &str) -> Result<Vec<Step>, DeviceError> {
     let part = entry.rsplit('_').next().unwrap_or(entry);
-    let uses = |name: &str| name == "only" || name.split('_').next() == Some(part);
-    Ok(device.options(step)?.into_iter().filter(|option| uses(option.variant())).collect())
+    let uses = |option: &Step| match option {
+        Step::Matmul { plan, .. } => entry.ends_with(plan),
+        other => other.variant() == "only" || other.variant().split('_').next() == Some(part),
+    };
+    Ok(device.options(step)?.into_iter().filter(uses).collect())
 }
 
 pub fn window(samples: u32, repeats: u32) -> Window {

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::serve::{self, LOST, READY, RIGHT};
+use crate::serve::{self, BRIEF, LOST, READY, RIGHT};
 
 /// A process that says nothing for so long is ended.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,13 +34,22 @@ pub struct Worker {
     entry: String,
 }
 
-/// The devices that kernels are tried on, as the emulator names them: one multiprocessor, whose warps have many turns,
-/// then so many that warps of kernels that fill a device are left without work.
-const DEVICES: [&str; 2] = ["tiny", "a100"];
-
-/// Kernels whose grids grow with the device.
-fn fills_the_device(kernel: &str) -> bool {
-    kernel.starts_with("memory_") || ["intensity", "pattern"].contains(&kernel)
+/// The devices that a kernel is tried on, as the emulator names them: one multiprocessor, whose warps have many turns,
+/// then so many that some are left without work. Matrix products are cut by the device's multiprocessors, and go into
+/// parts where there are a few.
+fn devices(kernel: &str) -> &'static [&'static str] {
+    match kernel {
+        "matmul" => &["small"],
+        "matmul_sm_89" => &["small-ada"],
+        "matmul_sm_90a" => &["small-hopper"],
+        "mma" => &["tiny", "small"],
+        "mma_sm_89" => &["tiny-ada", "small-ada"],
+        "mma_sm_90a" => &["tiny-hopper", "small-hopper"],
+        // Their grids grow with the device.
+        "intensity" | "pattern" => &["tiny", "a100"],
+        _ if kernel.starts_with("memory_") => &["tiny", "a100"],
+        _ => &["tiny"],
+    }
 }
 
 struct Process {
@@ -55,8 +64,8 @@ impl Worker {
         Ok(Self { folder: folder.to_owned(), processes: [None, None], entry: String::new() })
     }
 
-    /// Tries a kernel.
-    pub fn attempt(&mut self, kernel: &str, entry: &str, text: &str) -> Result<Fate, String> {
+    /// Tries a kernel; if `brief`, a product's on its first cases alone.
+    pub fn attempt(&mut self, kernel: &str, entry: &str, text: &str, brief: bool) -> Result<Fate, String> {
         if self.entry != entry {
             let _ = std::fs::remove_file(serve::file(&self.folder, &self.entry));
             // Processes that know the results of another kernel are done.
@@ -64,15 +73,15 @@ impl Worker {
             entry.clone_into(&mut self.entry);
         }
         let mut fate = Fate::Survived;
-        for device in 0..if fills_the_device(kernel) { 2 } else { 1 } {
+        for device in 0..devices(kernel).len() {
             if fate == Fate::Survived {
-                fate = self.on(device, kernel, entry, text)?;
+                fate = self.on(device, kernel, entry, text, brief)?;
             }
         }
         Ok(fate)
     }
 
-    fn on(&mut self, device: usize, kernel: &str, entry: &str, text: &str) -> Result<Fate, String> {
+    fn on(&mut self, device: usize, kernel: &str, entry: &str, text: &str, brief: bool) -> Result<Fate, String> {
         let put = || std::fs::write(serve::file(&self.folder, entry), text).map_err(|why| why.to_string());
         // What a device uses from its opening on is tried on a device of its own.
         let from_the_start = ["latch", "stamp"].contains(&kernel);
@@ -84,7 +93,7 @@ impl Worker {
         let mut process = match self.processes[device].take() {
             Some(process) => process,
             None => {
-                let process = Process::start(&self.folder, DEVICES[device])?;
+                let process = Process::start(&self.folder, devices(kernel)[device])?;
                 match process.answer() {
                     Some(answer) if answer.starts_with(READY) => process,
                     Some(answer) if from_the_start => return Ok(fate(&answer)),
@@ -93,7 +102,7 @@ impl Worker {
             }
         };
         put()?;
-        let Some(answer) = process.ask(kernel, entry) else {
+        let Some(answer) = process.ask(kernel, entry, brief) else {
             return Ok(Fate::Caught("the deadline".to_owned()));
         };
         if !answer.starts_with(LOST) && !from_the_start {
@@ -150,8 +159,9 @@ impl Process {
         self.answers.recv_timeout(PATIENCE).ok()
     }
 
-    fn ask(&mut self, kernel: &str, entry: &str) -> Option<String> {
-        writeln!(self.orders, "{kernel} {entry}").and_then(|()| self.orders.flush()).ok()?;
+    fn ask(&mut self, kernel: &str, entry: &str, brief: bool) -> Option<String> {
+        let brief = if brief { BRIEF } else { "" };
+        writeln!(self.orders, "{kernel} {entry}{brief}").and_then(|()| self.orders.flush()).ok()?;
         self.answer()
     }
 }
