@@ -2,7 +2,7 @@
 
 use clap::{Args, FromArgMatches};
 
-use super::run::{conduct, describe, lock, selectors};
+use super::run::{conduct, describe, heed_interrupts, lock, selectors};
 use super::{Command, Exit, Failure, print, progress};
 use crate::health::{Health, Mark, Verdict, judge};
 use crate::measure::plan::{Plan, plan};
@@ -105,8 +105,7 @@ fn measure(devices: &[crate::record::DeviceInfo]) -> Result<Vec<Record>, Failure
     let seconds = |value| Seconds::new(value).unwrap_or(Seconds::ZERO);
     let (mut supervisor, interrupter) =
         Supervisor::new(conduct(Profile::Quick, Some(seconds(BUDGET_S)), seconds(DEADLINE_S))?);
-    ctrlc::set_handler(move || interrupter.interrupt())
-        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))?;
+    heed_interrupts(interrupter)?;
     let mut records = Vec::new();
     let mut watch = progress::watch(&plan, plan.cases.len());
     let mut keep = |record: &Record| {

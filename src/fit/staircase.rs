@@ -81,9 +81,9 @@ pub fn staircases(run: &Run, device: u32) -> Vec<Staircase> {
     curves.into_iter().filter_map(|(series, items)| staircase(info, series, &items)).collect()
 }
 
-/// The axes of a case other than its size.
+/// The axes of a case other than its size, and than the accesses that `latency` makes for it.
 fn series(case: &Case) -> BTreeMap<String, String> {
-    let others = case.axes.iter().filter(|(name, _)| *name != "size");
+    let others = case.axes.iter().filter(|(name, _)| !["size", "accesses"].contains(&name.as_str()));
     others.map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 

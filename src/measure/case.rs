@@ -143,10 +143,7 @@ fn attempt(
     // What the timed windows met is among them.
     let mut conditions = device.conditions();
     if let Some(Energy { drawn_j, lasted_s }) = energy {
-        let per_repeat = drawn_j / (samples.len() as f64 * f64::from(repeats));
-        let told =
-            format!("{drawn_j:.1} J in {lasted_s:.2} s: {:.0} W, {per_repeat:.4} J a repeat", drawn_j / lasted_s);
-        conditions.insert("energy".to_owned(), told);
+        conditions.insert("energy".to_owned(), format!("{drawn_j:.3} J in {lasted_s:.6} s"));
     }
 
     watch(Phase::Checking);

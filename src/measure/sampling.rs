@@ -40,7 +40,7 @@ pub struct Energy {
 }
 
 /// After a window in which the power limit held the clock down, a burst rests for so many times the window: without a
-/// rest its samples would be half burst, half sustained load. (On an H100 the limit averages over about half a second.)
+/// rest its samples would be half burst, half sustained load. (On an H100 the clock fell further after about half a second of them.)
 const RESTS: f64 = 2.0;
 
 /// Clock, as a share of the case's median clock, below which a sample is rejected.
@@ -198,9 +198,10 @@ impl<'a> Sampler<'a> {
     ) -> Result<(Vec<Sample>, StopReason), DeviceError> {
         let (least, most) = (protocol.samples_min as usize, protocol.samples_max as usize);
         let mut rule = StoppingRule::new(least, most, protocol.half_width_target.get(), CONFIDENCE);
+        // Asked by a reader of its own: what it reads is kept for a while, and must not pass for the first window's.
+        let mut capped = Telemetry::start(self.device.info()).since_last().is_capped();
         let mut telemetry = Telemetry::start(self.device.info());
         let (mut samples, mut spent): (Vec<Sample>, _) = (Vec::new(), Seconds::ZERO);
-        let mut capped = telemetry.since_last().is_capped();
         let mut window_s = protocol.warm_up_min_s;
         loop {
             if capped {

@@ -75,6 +75,13 @@ impl Case {
         std::iter::once(self.benchmark.clone()).chain(axes).collect()
     }
 
+    /// The same case with another value on an axis, or with one more axis.
+    pub fn with(&self, axis: &str, value: impl Into<AxisValue>) -> Self {
+        let mut case = self.clone();
+        case.axes.insert(axis.to_owned(), value.into());
+        case
+    }
+
     /// The number on an axis; `None` if the axis is missing or holds a word.
     pub fn count(&self, axis: &str) -> Option<u64> {
         match self.axes.get(axis) {

@@ -26,8 +26,8 @@ static META: Meta = Meta {
          different places of the same cycle: what an access costs while others load, per chain.",
         "Processors fetch lines in pairs or ahead of a pattern; a random cycle leaves them little to guess.",
         "A launch finds the caches of a GPU's units empty. Where the range fits them, a repeat therefore goes around the cycle \
-         hundreds of times (accesses tells how many accesses that is), and the first time weighs less than a per cent for \
-         ranges up to 128 KiB.",
+         hundreds of times (accesses tells how many accesses that is): the first time is one of 512 for ranges up to \
+         128 KiB, one of 256 at twice that.",
         "The clock matters to the caches, which are counted in its cycles; it is recorded beside the samples.",
     ],
     quantity: Quantity::Duration,
@@ -115,15 +115,10 @@ impl Benchmark for Latency {
             cases.extend(expand(META.id, &request, &axes));
         }
         let asked = request.axes.get("accesses");
-        let with = |case: &Case, accesses: AxisValue| {
-            let mut case = case.clone();
-            case.axes.insert("accesses".to_owned(), accesses);
-            case
-        };
         let told = |case: &Case| -> Vec<Case> {
             match (asked, warm(device, case)) {
-                (Some(asked), _) => asked.iter().map(|accesses| with(case, accesses.clone())).collect(),
-                (None, Some(accesses)) => vec![with(case, AxisValue::Count(accesses))],
+                (Some(asked), _) => asked.iter().map(|accesses| case.with("accesses", accesses.clone())).collect(),
+                (None, Some(accesses)) => vec![case.with("accesses", AxisValue::Count(accesses))],
                 (None, None) => vec![case.clone()],
             }
         };
@@ -195,7 +190,8 @@ impl Benchmark for Latency {
 fn warm(device: &DeviceInfo, case: &Case) -> Option<u64> {
     let shape = Shape::of(case);
     let own = device.caches.iter().find(|cache| cache.instances > 1)?;
-    let fits = has(device, "long_loops") && shape.size() <= 2 * own.size_b.0;
+    // One line of each place is what a cache holds.
+    let fits = has(device, "long_loops") && shape.places * LINE <= 2 * own.size_b.0;
     fits.then(|| (WARM * shape.places).clamp(STEPS_LEAST, WARM_MOST))
 }
 

@@ -58,11 +58,7 @@ pub(super) fn under_loads(
 
 /// A case under a load.
 fn with(case: &Case, load: &str) -> Case {
-    let mut case = case.clone();
-    if load != "burst" {
-        case.axes.insert(AXIS.name.to_owned(), load.into());
-    }
-    case
+    if load == "burst" { case.clone() } else { case.with(AXIS.name, load) }
 }
 
 /// The case that a sustained one is when all devices are busy; `None` of another.

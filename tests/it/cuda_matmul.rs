@@ -9,8 +9,9 @@ use rooflint::units::ByteCount;
 use crate::cuda::{case, devices, emulated, open};
 use crate::suite::{every_way_is_right, request};
 
+/// A product by our own kernels, whatever library is here.
 fn product([m, n, k]: [u64; 3], precision: &'static str, data: &'static str) -> Case {
-    case("matmul", &[("m", m), ("n", n), ("k", k)], &[("precision", precision), ("data", data)])
+    case("matmul", &[("m", m), ("n", n), ("k", k)], &[("precision", precision), ("data", data), ("library", "own")])
 }
 
 fn issue(precision: &'static str, tiles: u64, rounds: u64) -> Case {

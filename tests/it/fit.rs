@@ -268,6 +268,19 @@ fn a_staircase_has_a_level_for_every_cache_and_memory() {
 }
 
 #[test]
+fn accesses_that_follow_from_the_size_split_no_curve() {
+    let mut records = sample_run::staircases();
+    for record in records.iter_mut().filter(|record| record.case.benchmark == "latency") {
+        let size = record.case.count("size").unwrap();
+        if size < 100_000 {
+            record.case = record.case.with("accesses", 512 * size / 64);
+        }
+    }
+    let steps = |all: Vec<rooflint::fit::Staircase>| all.iter().map(|stairs| stairs.steps.len()).collect::<Vec<_>>();
+    assert_eq!(steps(stairs(records)), steps(stairs(sample_run::staircases())));
+}
+
+#[test]
 fn a_cache_that_is_smaller_than_it_says_shows_in_its_reach() {
     // The last cache gives out at 10 MiB of 32.
     let records = (0..18).map(|index| {

@@ -74,6 +74,14 @@ fn arithmetic_stands_against_the_datasheet_and_the_clock() {
     let f32 = shown("fma f32 528");
     assert_eq!((f32[3].as_str(), f32[5].as_str()), ("98 %", "98 %"), "{f32:?}");
 
+    // That driver's run told no waves; where one case has them there is a column.
+    assert!(table.columns.iter().all(|column| column.title != "Waves"));
+    let told = run.records.iter_mut().find(|record| record.case.benchmark == "matmul").unwrap();
+    let rooflint::record::Outcome::Measured(measured) = &mut told.outcome else { panic!("measured") };
+    measured.conditions.insert("waves".to_owned(), "1.94".to_owned());
+    let text = markdown::render(&View::of(std::slice::from_ref(&run)), markdown::Plots::Omitted);
+    assert!(text.lines().any(|line| line.contains("| 1.94 |")) && text.contains("Waves"));
+
     run.header.devices[0].name = "Some GPU".to_owned();
     assert!(View::of(std::slice::from_ref(&run)).devices[0].peaks.is_none(), "no datasheet, no shares");
 }

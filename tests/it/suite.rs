@@ -192,6 +192,8 @@ fn sabotaged_cases() -> Vec<Case> {
     cases.push(launch(1, "after_all"));
     cases.extend([cache(4 * 4099, "private", 1), cache(4 * 4099, "shared", 1)]);
     cases.extend([latency(16 << 10, 64, 1), latency(1 << 20, 4096, 1)]);
+    // Many times around the cycle, and a part of one more.
+    cases.push(latency(4096, 64, 1).with("accesses", 1000));
     // An even and an odd number of steps, of all lines and of some.
     cases.extend([1, 8, 24, 64].map(|fmas| intensity(fmas, 4 * 4099)));
     cases

@@ -3,6 +3,7 @@
 use rooflint::device::{self, Arg, BufferId, Device, Step};
 use rooflint::record::{Case, DeviceInfo, DeviceKind};
 use rooflint::suite::{self, Profile, Request, Stop};
+use rooflint::units::ByteCount;
 
 use crate::conformance::{once, words};
 use crate::cpu::open;
@@ -212,4 +213,24 @@ fn the_16_bit_format_that_suits_the_device_is_in_every_profile() {
     let asked = find("matmul").cases(&cpu, &request(Profile::Quick, &[("precision", vec!["f16".into()])]));
     assert!(asked.iter().all(|case| case.word("precision") == Some("f16")) && !asked.is_empty(), "{asked:?}");
     assert_eq!(asked.len(), of(&cpu, Profile::Quick, "f32"));
+}
+
+#[test]
+fn ranges_that_a_units_own_cache_may_hold_are_gone_around_often() {
+    let caches = vec![
+        rooflint::record::Cache { level: 1, size_b: ByteCount::kib(256), instances: 132 },
+        rooflint::record::Cache { level: 2, size_b: ByteCount::mib(50), instances: 1 },
+    ];
+    let features = ["long_loops", "workgroups"].map(str::to_owned).to_vec();
+    let gpu =
+        DeviceInfo { kind: DeviceKind::Hardware, compute_units: 132, caches, features, ..crate::support::device() };
+    let bounded = DeviceInfo { features: vec!["workgroups".to_owned()], ..gpu.clone() };
+    let cases = |device: &DeviceInfo| find("latency").cases(device, &request(Profile::Standard, &[]));
+    for case in cases(&gpu) {
+        let (size, accesses) = (case.count("size").unwrap(), case.count("accesses"));
+        let places = size / case.count("stride").unwrap();
+        assert_eq!(accesses.is_some(), places * 64 <= 512 << 10, "{}", case.key());
+        assert!(accesses.is_none_or(|accesses| accesses >= (128 * places).max(1 << 14)), "{}", case.key());
+    }
+    assert!(cases(&bounded).iter().all(|case| case.count("accesses").is_none()), "loops there are short");
 }

@@ -16,7 +16,7 @@ use crate::measure::halving::Halving;
 use crate::measure::plan::{Plan, plan};
 use crate::measure::search::{self, Candidate, FINALISTS, Wanted, candidates, search};
 use crate::measure::supervisor::Supervisor;
-use crate::record::{AxisValue, Case, Line, MatmulShape, Outcome, Precision, Record, RunRequest};
+use crate::record::{AxisValue, Line, MatmulShape, Outcome, Precision, Record, RunRequest};
 use crate::store::{self, Loaded, RunWriter, StoreError};
 use crate::suite::{self, Profile, Request, grid};
 use crate::units::Seconds;
@@ -39,10 +39,6 @@ pub const PROFILE: &str = "matmul_max";
 
 /// The benchmark.
 const MATMUL: &str = "matmul";
-/// Its axis for who computes a product, on devices where there are several.
-const LIBRARY: &str = "library";
-/// The kernels of this project on that axis.
-const OWN: &str = "own";
 
 #[derive(Args)]
 struct Arguments {
@@ -92,7 +88,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         None => asked(arguments)?,
     };
     let plan = planned(&asked)?;
-    let groups = groups(&plan, asked.axes.contains_key(LIBRARY));
+    let groups = groups(&plan);
     if arguments.dry_run {
         print(&forecast(&plan, &groups))?;
         return Ok(Exit::Fine);
@@ -195,16 +191,10 @@ fn planned(asked: &RunRequest) -> Result<Plan, Failure> {
     plan(describe(&asked.devices)?, &[benchmark], &request).map_err(Failure::usage)
 }
 
-/// The candidates of each precision, in the order asked for. Unless the user chose libraries, this project's own kernels
-/// are searched only where there is no vendor's library.
-fn groups(plan: &Plan, libraries_chosen: bool) -> Vec<(String, Vec<Candidate>)> {
-    let vendors = |case: &Case| case.word(LIBRARY).is_some_and(|library| library != OWN);
-    let vendor = plan.cases.iter().any(|planned| vendors(&planned.case));
+/// The candidates of each precision, in the order asked for.
+fn groups(plan: &Plan) -> Vec<(String, Vec<Candidate>)> {
     let mut groups: Vec<(String, Vec<Candidate>)> = Vec::new();
     for candidate in candidates(plan) {
-        if vendor && !libraries_chosen && plan.cases[candidate.burst].case.word(LIBRARY) == Some(OWN) {
-            continue;
-        }
         let precision = plan.cases[candidate.burst].case.word("precision").unwrap_or("?");
         match groups.iter_mut().find(|(known, _)| known == precision) {
             Some((_, group)) => group.push(candidate),

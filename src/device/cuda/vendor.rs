@@ -4,7 +4,7 @@
 //! cuBLASLt takes matrices by columns. A matrix stored by rows is its transpose stored by columns, so `c = a b` by rows is
 //! asked for as `cᵀ = bᵀ aᵀ`: b comes first, and nothing is moved.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::ptr::{from_ref, null_mut};
 use std::rc::Rc;
@@ -36,7 +36,7 @@ pub(super) struct Vendor {
     /// Factors in the device's memory that 8-bit operands are multiplied with: 1 for both.
     scale: DeviceMemory,
     workspace: Option<DeviceMemory>,
-    known: BTreeMap<String, Rc<Known>>,
+    known: HashMap<MatmulDesc, Rc<Known>>,
 }
 
 /// What the library said about a product.
@@ -162,7 +162,7 @@ impl Vendor {
         })?;
         // A way that needs none is still there where there is no room for it.
         let workspace = DeviceMemory::new(WORKSPACE_B).ok();
-        Ok(Self { library, handle, scale, workspace, known: BTreeMap::new() })
+        Ok(Self { library, handle, scale, workspace, known: HashMap::new() })
     }
 
     /// The ways to compute a product, the library's favourite first; none where it does not compute it.
@@ -201,14 +201,13 @@ impl Vendor {
     /// Asks the library about a product, once.
     fn known(&mut self, product: &MatmulDesc) -> Result<Option<Rc<Known>>, DeviceError> {
         let Some(terms) = terms(product) else { return Ok(None) };
-        let key = format!("{product:?}");
-        if let Some(known) = self.known.get(&key) {
+        if let Some(known) = self.known.get(product) {
             return Ok(Some(Rc::clone(known)));
         }
         let layouts = self.layouts(product, &terms)?;
         let ways = self.suggestions(&layouts)?;
         let known = Rc::new(Known { layouts, ways });
-        self.known.insert(key, Rc::clone(&known));
+        self.known.insert(*product, Rc::clone(&known));
         Ok(Some(known))
     }
 

@@ -14,8 +14,8 @@ use crate::units::Hertz;
 pub(super) fn table(device: &DeviceInfo, cases: &[CaseData<'_>]) -> Option<Table> {
     // Damaged datasheets are the catalogue's to report; without one there is nothing to compare with.
     let sheet = identify(&device.name).ok().flatten()?;
-    let rows: Vec<Row> = cases.iter().filter_map(|data| row(&sheet, data)).collect();
-    let columns = vec![
+    let mut rows: Vec<Row> = cases.iter().filter_map(|data| row(&sheet, data)).collect();
+    let mut columns = vec![
         Column::text("Case"),
         Column::number("Rate (TFLOP/s, TOP/s)"),
         Column::number("Of the datasheet's peak"),
@@ -23,6 +23,11 @@ pub(super) fn table(device: &DeviceInfo, cases: &[CaseData<'_>]) -> Option<Table
         Column::number("Of the peak at that clock"),
         Column::number("Waves"),
     ];
+    // Only products whose driver or library tells them have waves.
+    if rows.iter().all(|row| row.cells.last() == Some(&Cell::Empty)) {
+        columns.pop();
+        rows.iter_mut().for_each(|row| drop(row.cells.pop()));
+    }
     let caption = format!("Arithmetic against the datasheet of {} (dense rates)", clean(&sheet.name));
     (!rows.is_empty()).then_some(Table { caption, columns, rows })
 }

@@ -1,6 +1,6 @@
 //! Whose code multiplies: the vendor's library where a device has one, and rooflint's own kernels.
 
-use super::{Profile, Request, Shape, Stop};
+use super::{Profile, Request, Shape, Stop, Sums};
 use crate::device::{Device, DeviceError, Provider, Step};
 use crate::record::{AxisValue, Case, DeviceInfo, Precision};
 use crate::suite::has;
@@ -20,7 +20,7 @@ pub(super) fn name(device: &DeviceInfo) -> Option<&str> {
 /// time, the unusual ones of the largest square products.
 pub(super) fn with_sums(cases: Vec<Case>, device: &DeviceInfo, request: &Request) -> Vec<Case> {
     if let Some(asked) = request.axes.get(SUMS) {
-        return cases.iter().flat_map(|case| asked.iter().map(|sums| with(case, SUMS, sums.clone()))).collect();
+        return cases.iter().flat_map(|case| asked.iter().map(|sums| case.with(SUMS, sums.clone()))).collect();
     }
     if name(device).is_none() || request.profile == Profile::Quick || !request.shapes.is_empty() {
         return cases;
@@ -28,8 +28,8 @@ pub(super) fn with_sums(cases: Vec<Case>, device: &DeviceInfo, request: &Request
     let largest = cases.iter().filter_map(square).max();
     let unusual = |case: &Case| match case.word("precision") {
         _ if square(case).is_none() || square(case) != largest => None,
-        Some("f16") => Some(with(case, SUMS, "f16".into())),
-        Some("fp8_e4m3") => Some(with(case, SUMS, "full".into())),
+        Some("f16") => Some(case.with(SUMS, "f16")),
+        Some("fp8_e4m3") => Some(case.with(SUMS, "full")),
         _ => None,
     };
     cases.iter().flat_map(|case| [Some(case.clone()), unusual(case)]).flatten().collect()
@@ -47,7 +47,7 @@ pub(super) fn by_libraries(cases: Vec<Case>, device: &DeviceInfo, request: &Requ
         let own = wanted(OWN, has_own(case) && (name(device).is_none() || is_compared(case, request)));
         // Where there is none, the case says so when it is prepared.
         let library = vendors.then(|| name(device).unwrap_or("vendor"));
-        library.into_iter().chain(own.then_some(OWN)).map(|word| with(case, AXIS, word.into())).collect()
+        library.into_iter().chain(own.then_some(OWN)).map(|word| case.with(AXIS, word)).collect()
     };
     cases.iter().flat_map(under).collect()
 }
@@ -81,15 +81,12 @@ fn square(case: &Case) -> Option<u64> {
     m.filter(|_| m == n && n == k)
 }
 
-fn with(case: &Case, axis: &'static str, value: AxisValue) -> Case {
-    let mut case = case.clone();
-    case.axes.insert(axis.to_owned(), value);
-    case
-}
-
 /// The product as a step, by whoever the case names; where it names nobody, by the library users would call, if there is
 /// one.
 pub(super) fn step(case: &Case, shape: &Shape, device: &mut dyn Device) -> Result<Step, Stop> {
+    if shape.sums == Some(Sums::Full) && shape.precision != Precision::Fp8E4m3 {
+        return Err(Stop::Skip(format!("sums of {} lose nothing that accumulate=full would keep", shape.precision)));
+    }
     let providers: &[Provider] = match case.word(AXIS) {
         Some(OWN) => &[Provider::Own],
         Some(named) => {
