@@ -1,7 +1,7 @@
 //! `cache`: the bandwidth of every level of the memory hierarchy, as a staircase over working sets.
 
 use super::check::{BLOCK, for_each_block, seed_of, wrong};
-use super::sizes::{PAST_THE_CACHE, last_cache, nearest, staircase, stride, well_within};
+use super::sizes::{PAST_THE_CACHE, STRIDE_MOST, last_cache, nearest, staircase, stride, well_within};
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand,
     places_work_groups, units_told,
@@ -180,9 +180,14 @@ impl Benchmark for Cache {
 /// The working sets of a curve.
 fn grid(device: &DeviceInfo, profile: Profile, units: u64, shared: bool) -> Vec<u64> {
     let most = PAST_THE_CACHE * last_cache(device);
+    let stride = match (device.kind, profile) {
+        // Its caches are those of the CPU that it runs on, which the CPU's own curve shows in full.
+        (DeviceKind::Software, Profile::Quick | Profile::Standard) => STRIDE_MOST,
+        _ => stride(profile),
+    };
     match shared && places_work_groups(device) {
-        true => staircase(LEAST_SHARED, most.min(MOST_SHARED), PART_GRAIN, stride(profile)),
-        false => staircase(LEAST_PART * units, most, PART_GRAIN * units, stride(profile)),
+        true => staircase(LEAST_SHARED, most.min(MOST_SHARED), PART_GRAIN, stride),
+        false => staircase(LEAST_PART * units, most, PART_GRAIN * units, stride),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::record::{Cache, DeviceInfo, DeviceKind};
 /// Sizes of the finest grid in each doubling.
 const PER_OCTAVE: f64 = 3.0;
 /// The coarsest grid has every so-manieth size; finer ones have a divisor of it.
-const STRIDE_MOST: usize = 4;
+pub(super) const STRIDE_MOST: usize = 4;
 /// Taken for the last cache of a device that tells none.
 const UNKNOWN_CACHE: u64 = 32 << 20;
 /// The largest working set is this many times the last cache.
