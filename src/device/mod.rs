@@ -183,6 +183,41 @@ impl Step {
         }
     }
 
+    /// Whether another step does the same on buffers of its own.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let blank = |step: &Self| {
+            let mut step = step.clone();
+            step.slots_mut(&mut |slot| *slot = Slot(0));
+            step
+        };
+        blank(self) == blank(other)
+    }
+
+    /// This step, run the way another is that is alike.
+    pub fn in_the_way_of(&self, other: &Self) -> Self {
+        let mut slots = Vec::new();
+        self.clone().slots_mut(&mut |slot| slots.push(*slot));
+        let (mut step, mut slots) = (other.clone(), slots.into_iter());
+        step.slots_mut(&mut |slot| *slot = slots.next().unwrap_or(*slot));
+        step
+    }
+
+    /// Every slot that it names, in order.
+    fn slots_mut(&mut self, each: &mut dyn FnMut(&mut Slot)) {
+        match self {
+            Self::Launch { args, .. } => {
+                for arg in args {
+                    if let Arg::Buffer(slot) = arg {
+                        each(slot);
+                    }
+                }
+            }
+            Self::Matmul { a, b, c, .. } => [a, b, c].into_iter().for_each(each),
+            Self::GroupedMatmul { offsets, a, b, c, .. } => [offsets, a, b, c].into_iter().for_each(each),
+            Self::Copy { from, to, .. } => [from, to].into_iter().for_each(each),
+        }
+    }
+
     /// The name of the chosen way, for the race's table: the variant or the plan.
     pub fn variant(&self) -> &str {
         match self {

@@ -31,6 +31,7 @@ pub(super) fn taken(variant: &str, samples: Vec<Sample>, conditions: BTreeMap<St
         races: Vec::new(),
         timer: Default::default(),
         protocol: Default::default(),
+        operations: Vec::new(),
         repeats: 1,
         warm_up: Default::default(),
         samples,

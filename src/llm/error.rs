@@ -52,6 +52,16 @@ pub enum ModelError {
         /// Counts that would divide.
         divisors: String,
     },
+    /// A model whose decode step has operations that are not measured.
+    #[error(
+        "the decode step of {id} cannot be measured: {why}; see 'rooflint describe decode' for the models that can"
+    )]
+    Undecodable {
+        /// The model.
+        id: String,
+        /// What is in the way.
+        why: String,
+    },
 }
 
 impl ModelError {

@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod count;
+mod decode;
 mod error;
 mod hugging_face;
 mod implied;
@@ -19,6 +20,7 @@ mod products;
 
 pub use catalogue::{catalogue, find, parse_toml};
 pub use count::{Kind, Operation, OperationCount, Step, StepCount, Widths};
+pub use decode::{DecodeOperation, DecodeShape};
 pub use error::ModelError;
 pub use hugging_face::parse_hf_config;
 pub use implied::{hidden_from, hidden_from_multi_query};

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{BufferId, Detail, Device, DeviceError, Pattern, Program, Start, Window};
+use crate::device::{BufferId, Detail, Device, DeviceError, Mark, Pattern, Program, Start, Window};
 use crate::measure::race;
 use crate::measure::sampling::{Energy, Sampler};
 use crate::measure::settings::Settings;
-use crate::record::{Case, CheckFailure, CheckPassed, Measurement, Outcome};
-use crate::suite::{Benchmark, CheckError, Load, Outputs, Stop};
+use crate::record::{Case, CheckFailure, CheckPassed, Measurement, OperationWork, Outcome, Sample};
+use crate::suite::{Benchmark, CheckError, Keep, Load, Operation, Outputs, Stop};
 use crate::units::{ByteCount, Ratio, Seconds};
 
 /// What a case is doing, for whoever watches.
@@ -44,6 +44,9 @@ pub struct Ended {
     pub lost: bool,
 }
 
+/// Steps of a program beyond which its variants are listed once each.
+const VARIANTS_SHOWN: usize = 8;
+
 /// Why a case has no measurement.
 enum End {
     Skip(String),
@@ -75,16 +78,62 @@ impl From<CheckError> for End {
     }
 }
 
-/// Measures a case. Everything it allocates is released again, whatever happens.
+/// Buffers that cases share, as long as they ask for the same.
+#[derive(Debug, Default)]
+pub struct Kept(Option<Held>);
+
+#[derive(Debug)]
+struct Held {
+    keep: Keep,
+    before: Mark,
+    buffers: Vec<BufferId>,
+}
+
+impl Kept {
+    /// The buffers that a case shares with those before it: theirs, or new ones in their place.
+    fn of(&mut self, device: &mut dyn Device, benchmark: &dyn Benchmark, case: &Case) -> Result<Vec<BufferId>, Stop> {
+        let wanted = benchmark.keeps(case);
+        match (&self.0, &wanted) {
+            (Some(held), Some(wanted)) if held.keep.what == wanted.what && held.keep.amount >= wanted.amount => {
+                return Ok(held.buffers.clone());
+            }
+            _ => self.release(device)?,
+        }
+        let Some(keep) = wanted else { return Ok(Vec::new()) };
+        let before = device.mark();
+        match benchmark.keep(case, device) {
+            Ok(buffers) => {
+                self.0 = Some(Held { keep, before, buffers: buffers.clone() });
+                Ok(buffers)
+            }
+            Err(stop) => {
+                device.release(before)?;
+                Err(stop)
+            }
+        }
+    }
+
+    fn release(&mut self, device: &mut dyn Device) -> Result<(), DeviceError> {
+        self.0.take().map_or(Ok(()), |held| device.release(held.before))
+    }
+}
+
+/// Measures a case. Everything it allocates is released again, whatever happens; but for what it keeps for the next.
 pub fn measure(
     device: &mut dyn Device,
+    kept: &mut Kept,
     benchmark: &dyn Benchmark,
     case: &Case,
     settings: &Settings,
     watch: &mut dyn FnMut(Phase),
 ) -> Ended {
+    watch(Phase::Preparing);
+    let held = kept.of(device, benchmark, case);
     let mark = device.mark();
-    let result = attempt(device, benchmark, case, settings, watch);
+    let result = match held {
+        Ok(held) => attempt(device, &held, benchmark, case, settings, watch),
+        Err(stop) => Err(stop.into()),
+    };
     let released = device.release(mark);
     let (outcome, mut lost) = match result {
         Ok(measurement) => (Outcome::Measured(Box::new(measurement)), false),
@@ -99,14 +148,14 @@ pub fn measure(
 
 fn attempt(
     device: &mut dyn Device,
+    held: &[BufferId],
     benchmark: &dyn Benchmark,
     case: &Case,
     settings: &Settings,
     watch: &mut dyn FnMut(Phase),
 ) -> Result<Measurement, End> {
     let (protocol, deadline, wait) = (&settings.protocol, settings.deadline_s, benchmark.wait(case));
-    watch(Phase::Preparing);
-    let program = benchmark.prepare(case, device)?;
+    let program = benchmark.prepare_with(case, device, held)?;
     watch(Phase::Racing);
     let (program, races) = race::tune(device, &program, wait, settings.race_max_s, deadline)?;
     let id = device.record(&program)?;
@@ -127,7 +176,8 @@ fn attempt(
     let rows = program.bindings.len() as u32;
     let lasting = settings.sustained(device.info().kind);
     let mut sampler = Sampler::calibrate(device, id, rows, wait, protocol.sample_min_s, deadline)?;
-    let (warm_up, samples, stop) = match Load::of(case) {
+    sampler.detail = benchmark.detail(case);
+    let (warm_up, mut samples, stop) = match Load::of(case) {
         Load::Sustained | Load::Together => sampler.sustain(protocol, lasting)?,
         Load::Burst => {
             let warm_up = sampler.warm_up(protocol)?;
@@ -148,12 +198,20 @@ fn attempt(
 
     watch(Phase::Checking);
     let check = check(device, benchmark, case, &program)?;
-    let variants: Vec<_> = program.steps.iter().map(|step| step.variant()).filter(|name| !name.is_empty()).collect();
+    let operations = by_operation(benchmark, case, &program, &mut samples);
+    let mut variants: Vec<_> =
+        program.steps.iter().map(|step| step.variant()).filter(|name| !name.is_empty()).collect();
+    // Layers run their steps the same ways.
+    if variants.len() > VARIANTS_SHOWN {
+        variants.sort_unstable();
+        variants.dedup();
+    }
     Ok(Measurement {
         variant: variants.join(", "),
         races,
         timer,
         protocol: protocol.clone(),
+        operations,
         repeats,
         warm_up,
         samples,
@@ -161,6 +219,27 @@ fn attempt(
         check,
         conditions,
     })
+}
+
+/// Adds up the times of steps that belong to one operation, in samples that have them; the operations are the answer.
+fn by_operation(
+    benchmark: &dyn Benchmark,
+    case: &Case,
+    program: &Program,
+    samples: &mut [Sample],
+) -> Vec<OperationWork> {
+    if benchmark.detail(case) != Detail::PerStep {
+        return Vec::new();
+    }
+    let (operations, of) = (benchmark.operations(case), benchmark.operations_of(case, program));
+    for sample in samples {
+        let mut sums = vec![Seconds::ZERO; operations.len()];
+        for (time, operation) in sample.steps_s.iter().zip(&of) {
+            sums[*operation] = sums[*operation] + *time;
+        }
+        sample.steps_s = sums;
+    }
+    operations.into_iter().map(|Operation { name, work }| OperationWork { name: name.to_owned(), work }).collect()
 }
 
 fn poison(device: &mut dyn Device, program: &Program) -> Result<(), DeviceError> {

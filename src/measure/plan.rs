@@ -52,6 +52,14 @@ pub enum PlanError {
         /// What it takes.
         takes: String,
     },
+    /// A case that the user asked for makes no sense on a device.
+    #[error("{benchmark}: {reason}")]
+    Refused {
+        /// Whose case.
+        benchmark: &'static str,
+        /// Why, and the way out.
+        reason: String,
+    },
     /// Nothing is left to run.
     #[error("the request leaves no case to run")]
     Empty,
@@ -70,6 +78,9 @@ pub fn plan(
             let mut seen = HashSet::new();
             // Sizes that follow from a device's caches can fall together.
             for case in benchmark.cases(device, request).into_iter().filter(|case| seen.insert(case.key())) {
+                if let Some(reason) = benchmark.refuses(device, &case) {
+                    return Err(PlanError::Refused { benchmark: benchmark.meta().id, reason });
+                }
                 let footprint = benchmark.footprint(device, &case);
                 cases.push(Planned { device: index, benchmark: *benchmark, case, footprint });
             }

@@ -29,18 +29,19 @@ pub fn tune(
     let mut races = Vec::new();
     for position in 0..program.steps.len() {
         let step = &program.steps[position];
-        // A step that occurs again is run the same way again.
-        if let Some(earlier) = program.steps[..position].iter().position(|earlier| earlier == step) {
-            tuned.steps[position] = tuned.steps[earlier].clone();
+        // A step that occurs again, be it on other buffers, is run the same way again.
+        if let Some(earlier) = program.steps[..position].iter().position(|earlier| earlier.is_alike(step)) {
+            tuned.steps[position] = step.in_the_way_of(&tuned.steps[earlier]);
             continue;
         }
+        let alike: Vec<&Step> = program.steps[position..].iter().filter(|other| other.is_alike(step)).collect();
         let mut options = device.options(step)?;
         let chosen = match options.len() {
             0 => return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name()))),
             1 => 0,
             _ => {
                 let share = Seconds::new(time_max.get() / program.steps.len() as f64).unwrap_or(Seconds::ZERO);
-                let (chosen, race) = race(device, program, &options, wait, share, deadline)?;
+                let (chosen, race) = race(device, program, &alike, &options, wait, share, deadline)?;
                 races.push(race);
                 chosen
             }
@@ -57,10 +58,12 @@ struct Runner {
     times: Vec<f64>,
 }
 
-/// Races the options of one step; gives the index of the fastest.
+/// Races the options of steps that are alike, all of them in turn so that each finds its data where the program would; gives
+/// the index of the fastest.
 fn race(
     device: &mut dyn Device,
     program: &Program,
+    alike: &[&Step],
     options: &[Step],
     wait: Wait,
     time_max: Seconds,
@@ -70,7 +73,8 @@ fn race(
     let sample_min = Seconds::new(SAMPLE_S).unwrap_or(Seconds::ZERO);
     let mut runners = Vec::new();
     for option in options {
-        let alone = Program { steps: vec![option.clone()], ..program.clone() };
+        let steps = alike.iter().map(|step| step.in_the_way_of(option)).collect();
+        let alone = Program { steps, ..program.clone() };
         let runner = match device.record(&alone) {
             Ok(id) => {
                 let sampler = Sampler::calibrate(device, id, rows, wait, sample_min, deadline)?;

@@ -61,6 +61,8 @@ pub struct Sampler<'a> {
     deadline: Seconds,
     /// Rows of bindings.
     rows: u32,
+    /// How finely samples are timed; everything before them as a whole.
+    pub detail: Detail,
     /// Repeats in each sample.
     pub repeats: u32,
     /// What the device drew in a sustained window, where it counts that.
@@ -79,7 +81,7 @@ impl<'a> Sampler<'a> {
         deadline: Seconds,
     ) -> Result<Self, DeviceError> {
         let wanted = sample_min.get().max(device.timer().resolution_s.get() * RESOLUTIONS);
-        let mut sampler = Self { device, program, wait, deadline, rows, repeats: 1, energy: None, per_window: 1 };
+        let mut sampler = Self::resume(device, program, rows, wait, 1, deadline);
         // Grows at most tenfold at a time: the first repeats are cold and slow, and would set too few.
         let mut took = sampler.shortest()?;
         while took < wanted {
@@ -104,7 +106,7 @@ impl<'a> Sampler<'a> {
         repeats: u32,
         deadline: Seconds,
     ) -> Self {
-        Self { device, program, wait, deadline, rows, repeats, energy: None, per_window: 1 }
+        Self { device, program, wait, deadline, rows, detail: Detail::Whole, repeats, energy: None, per_window: 1 }
     }
 
     /// Samples that a window needs to go through all rows of bindings: with fewer, the first rows would be
@@ -208,7 +210,7 @@ impl<'a> Sampler<'a> {
                 std::thread::sleep(std::time::Duration::from_secs_f64(RESTS * window_s.get()));
             }
             let left = protocol.samples_max.saturating_sub(samples.len() as u32).max(1);
-            let timings = self.window(self.per_window.min(left).max(self.rotation()), Detail::Whole)?;
+            let timings = self.window(self.per_window.min(left).max(self.rotation()), self.detail)?;
             let around = telemetry.since_last();
             capped = around.is_capped();
             window_s = timings.iter().map(|timing| timing.host_elapsed).sum();

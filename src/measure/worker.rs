@@ -65,11 +65,12 @@ pub fn serve(
         Err(reason) => return say(&Message::NotOpened { reason }),
     };
     say(&Message::Opened)?;
+    let mut kept = case::Kept::default();
     while let Some(order) = orders.next() {
         let Order::Measure { case, settings } = order? else { continue };
         let mut unsaid = Ok(());
         let ended = match suite::find(&case.benchmark) {
-            Some(benchmark) => case::measure(device.as_mut(), benchmark, &case, &settings, &mut |phase| {
+            Some(benchmark) => case::measure(device.as_mut(), &mut kept, benchmark, &case, &settings, &mut |phase| {
                 if unsaid.is_ok() {
                     unsaid = say(&Message::Phase(phase));
                 }

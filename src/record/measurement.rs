@@ -98,6 +98,9 @@ pub struct Measurement {
     /// The parameters in force. All zero where others measured and do not tell.
     #[serde(default, skip_serializing_if = "is_untold")]
     pub protocol: Protocol,
+    /// The operations that its steps belong to, where it was timed step by step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationWork>,
     /// Repeats of the program in each sample.
     pub repeats: u32,
     /// How the device was brought to a steady rate. All zero where others measured and do not tell.
@@ -112,6 +115,15 @@ pub struct Measurement {
     /// What the backend reports of this case's surroundings: page size, denormal mode …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, String>,
+}
+
+/// An operation of a program, and what one repeat moves and computes for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationWork {
+    /// Its name.
+    pub name: String,
+    /// All its steps together.
+    pub work: Work,
 }
 
 /// Whether others measured and did not tell how: nothing of it is written.
@@ -201,7 +213,7 @@ pub struct Sample {
     /// Reasons the device gives for a lowered clock, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub throttle: Vec<String>,
-    /// Time of each step, where the program was run step by step.
+    /// Time of each of the measurement's operations, where the program was timed step by step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps_s: Vec<Seconds>,
     /// Why it does not count; `None` for an accepted sample.

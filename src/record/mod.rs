@@ -14,8 +14,8 @@ pub use card::{Card, Reading, Unknown};
 pub use case::{AxisValue, Case, Precision, Quantity, Work};
 pub use device::{Cache, DeviceInfo, DeviceKind, TimerInfo};
 pub use measurement::{
-    Candidate, CheckFailure, CheckPassed, Measurement, Outcome, Protocol, Race, Record, Rejection, Sample, StopReason,
-    WarmUp,
+    Candidate, CheckFailure, CheckPassed, Measurement, OperationWork, Outcome, Protocol, Race, Record, Rejection,
+    Sample, StopReason, WarmUp,
 };
 pub use run::{Environment, Footer, Framework, Header, Line, MatmulShape, Provenance, Run, RunRequest, ToolInfo};
 

@@ -4,8 +4,10 @@
 //! the check that proves the program right. It never times anything and never sees a backend: the
 //! protocol is [`crate::measure`]'s business.
 
+mod attention;
 mod cache;
 mod check;
+mod decode;
 mod fma;
 pub mod grid;
 mod intensity;
@@ -24,7 +26,7 @@ pub use load::{Load, together};
 
 use std::collections::BTreeMap;
 
-use crate::device::{Device, DeviceError, Program, Wait};
+use crate::device::{BufferId, Detail, Device, DeviceError, Program, Wait};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Quantity, Work};
 use crate::units::ByteCount;
 
@@ -39,6 +41,8 @@ pub static ALL: &[&dyn Benchmark] = &[
     &matmul::Matmul,
     &launch::Launch,
     &transfer::Transfer,
+    &attention::Attention,
+    &decode::Decode,
 ];
 
 /// The effort that points of a curve are worth: their neighbours support them.
@@ -181,7 +185,25 @@ pub enum CheckError {
     Device(#[from] DeviceError),
 }
 
-/// One question put to a device. Pure, except `prepare`.
+/// Buffers that outlive a case, for the cases after it that need the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// What they hold: those of another text are of no use.
+    pub what: String,
+    /// How much of it: more serves those that need less.
+    pub amount: u64,
+}
+
+/// A kind of work that a program's steps do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Its name.
+    pub name: &'static str,
+    /// What one repeat moves and computes for it.
+    pub work: Work,
+}
+
+/// One question put to a device. Pure, except `keep` and `prepare`.
 pub trait Benchmark: Sync {
     /// What it is.
     fn meta(&self) -> &'static Meta;
@@ -196,6 +218,26 @@ pub trait Benchmark: Sync {
     /// Device memory the case needs, to be compared with what is free before it is prepared.
     fn footprint(&self, device: &DeviceInfo, case: &Case) -> ByteCount;
 
+    /// Why a case that the user asked for makes no sense on the device, and the way out; `None` for one that does.
+    fn refuses(&self, _device: &DeviceInfo, _case: &Case) -> Option<String> {
+        None
+    }
+
+    /// What of a case's buffers is worth keeping for the cases after it.
+    fn keeps(&self, _case: &Case) -> Option<Keep> {
+        None
+    }
+
+    /// Allocates and fills what [`Self::keeps`] names.
+    fn keep(&self, _case: &Case, _device: &mut dyn Device) -> Result<Vec<BufferId>, Stop> {
+        Ok(Vec::new())
+    }
+
+    /// [`Self::prepare`] over kept buffers: those that [`Self::keep`] gave for this case or one that keeps more of the same.
+    fn prepare_with(&self, case: &Case, device: &mut dyn Device, _kept: &[BufferId]) -> Result<Program, Stop> {
+        self.prepare(case, device)
+    }
+
     /// Allocates and fills the buffers of a case, and gives the program over them.
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop>;
 
@@ -208,6 +250,21 @@ pub trait Benchmark: Sync {
     /// When the host waits while this case is timed.
     fn wait(&self, _case: &Case) -> Wait {
         Wait::AfterAll
+    }
+
+    /// How finely this case is timed.
+    fn detail(&self, _case: &Case) -> Detail {
+        Detail::Whole
+    }
+
+    /// The operations that a case's program is made of, where it is timed step by step.
+    fn operations(&self, _case: &Case) -> Vec<Operation> {
+        Vec::new()
+    }
+
+    /// Which of [`Self::operations`] each step of the case's program belongs to.
+    fn operations_of(&self, _case: &Case, _program: &Program) -> Vec<usize> {
+        Vec::new()
     }
 
     /// Compares the outputs with a float64 (or exact integer) reference. Called before and after timing.

@@ -125,6 +125,7 @@ pub fn measurement(times: impl IntoIterator<Item = f64>, repeats: u32) -> Measur
             warm_up_min_s: seconds(0.05),
             warm_up_max_s: seconds(0.5),
         },
+        operations: Vec::new(),
         repeats,
         warm_up: WarmUp { elapsed_s: seconds(0.06), windows: 6, settled: true },
         samples: times.into_iter().enumerate().map(sample).collect(),

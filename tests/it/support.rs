@@ -54,6 +54,7 @@ pub fn measurement(times_s: &[f64]) -> Measurement {
     Measurement {
         variant: "only".to_owned(),
         races: Vec::new(),
+        operations: Vec::new(),
         timer: TimerInfo {
             clock: "scripted".to_owned(),
             resolution_s: Seconds::ZERO,

@@ -57,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("export", &["units", "stats", "record", "hardware", "llm", "summary", "fit", "cost", "claims", "report"]),
     ("store", &["units", "record"]),
     ("device", &["units", "record"]),
-    ("suite", &["units", "record", "device"]),
+    ("suite", &["units", "record", "llm", "device"]),
     ("measure", &["units", "stats", "record", "summary", "store", "device", "suite"]),
 ];
 

@@ -4,6 +4,7 @@
 //! running the same share of every kernel. Programs submitted as a graph run as a stream, since there
 //! is nothing between the steps that a graph could save. All places of memory are one.
 
+mod format;
 mod kernels;
 mod matmul;
 mod memory;

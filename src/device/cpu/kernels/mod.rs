@@ -4,8 +4,13 @@
 //! compiled for one instruction set and one memory access pattern; which of them the processor can run
 //! is asked at run time. What the arguments mean is in `kernels/<id>/README.md`.
 
+mod activate;
+mod add_norm;
+mod attention;
+mod attention_join;
 mod cache_read;
 mod chase;
+mod embed;
 mod empty;
 mod fma;
 mod intensity;
@@ -13,6 +18,8 @@ mod memory_copy;
 mod memory_read;
 mod memory_triad;
 mod memory_write;
+mod rotate;
+mod stored;
 mod vector;
 
 use std::ops::Range;
@@ -32,6 +39,12 @@ static KERNELS: &[&Kernel] = &[
     &fma::KERNEL,
     &intensity::KERNEL,
     &empty::KERNEL,
+    &embed::KERNEL,
+    &add_norm::KERNEL,
+    &rotate::KERNEL,
+    &attention::KERNEL,
+    &attention_join::KERNEL,
+    &activate::KERNEL,
 ];
 
 /// The kernel with an id.

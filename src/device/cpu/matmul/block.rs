@@ -3,9 +3,9 @@
 //! Multiplication", 2008).
 
 use super::cut::Cut;
-use super::format::Format;
 use super::lanes::{LANES_MOST, Lanes};
 use super::narrow::{Memory, Task};
+use crate::device::cpu::format::Format;
 use crate::device::cpu::pool::Place;
 
 /// Lanes along k of a block. One strip of b then takes 24 KiB of the first cache at most.

@@ -1,9 +1,9 @@
 //! Products of few rows, where reading b is the work: it is read once, in order, and the sums stay in the first cache.
 
 use super::cut::band;
-use super::format::Format;
 use super::lanes::{LANES_MOST, Lanes};
 use super::narrow::{Memory, Method, Task};
+use crate::device::cpu::format::Format;
 use crate::device::cpu::pool::Place;
 
 /// Sums in the first cache: half of the smallest there is.

@@ -4,7 +4,7 @@
 //! widened to binary32, or two of bfloat16 as they are. Everything here is inlined into functions compiled for the
 //! right instruction set; called from elsewhere it would be slow, and on an older processor illegal.
 
-use super::format::Format;
+use crate::device::cpu::format::Format;
 
 /// A register.
 pub(super) trait Lanes: Copy {

@@ -4,7 +4,6 @@
 mod block;
 mod cut;
 mod few;
-mod format;
 mod lanes;
 mod library;
 mod narrow;

@@ -8,12 +8,12 @@
 use std::cell::UnsafeCell;
 
 use super::cut::{Cut, TILE};
-use super::format::{Bf16, F16, Format};
 use super::lanes::{Lanes, Portable};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Pairs, Ymm, Zmm};
 use super::{Operands, block, few};
 use crate::device::MatmulDesc;
+use crate::device::cpu::format::{Bf16, F16, Format};
 use crate::device::cpu::pool::Place;
 use crate::record::Precision;
 

@@ -1,0 +1,116 @@
+//! `add_norm`: adds to the residual stream, and normalises.
+
+use super::stored::{Stored, holds, part, start, whole, with_stored};
+use super::{Kernel, Value, require, variant};
+use crate::device::cpu::pool::Place;
+
+pub(super) static KERNEL: Kernel = Kernel {
+    id: "add_norm",
+    check,
+    variants: &[
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx512", Avx512, run),
+        #[cfg(target_arch = "x86_64")]
+        variant!("avx2", Avx2, run),
+        variant!("portable", Nothing, run),
+    ],
+};
+
+const ADD: u32 = 1;
+const BIAS: u32 = 2;
+const LAYER: u32 = 4;
+/// Added to the mean square, as the contract says.
+const LEAST: f32 = 1e-5;
+/// Sums side by side, so that additions do not wait for one another.
+const LANES: usize = 16;
+
+fn check(args: &[Value]) -> Result<(), String> {
+    let fits = match args {
+        [
+            Value::Buffer(input),
+            Value::Buffer(delta),
+            Value::Buffer(bias),
+            Value::Buffer(gain),
+            Value::Buffer(shift),
+            Value::Buffer(sum),
+            Value::Buffer(out),
+            Value::U64(rows),
+            Value::U64(width),
+            Value::U32(precision),
+            Value::U32(flags @ 0..8),
+        ] => {
+            let all = |buffer| holds(buffer, &[*rows, *width], *precision);
+            let one = |buffer| holds(buffer, &[*width], *precision);
+            let without = |flag: u32| flags & flag == 0;
+            *width > 0
+                && width.is_multiple_of(8)
+                && all(input)
+                && all(out)
+                && one(gain)
+                && (without(ADD) || all(delta) && all(sum))
+                && (without(BIAS) || one(bias))
+                && (without(LAYER) || one(shift))
+        }
+        _ => false,
+    };
+    require(
+        fits,
+        "add_norm(input, delta, bias, gain, shift, sum, out, rows: U64, width: U64 of a multiple of 8, precision: U32 of 1, \
+         3, 5, flags: U32 below 8) with buffers that hold them",
+    )
+}
+
+#[inline(always)]
+unsafe fn run(args: &[Value], place: Place<'_>) {
+    // SAFETY: passed on.
+    unsafe { with_stored!(whole(args, 9) as u32, rows[], args, place) }
+}
+
+#[inline(always)]
+unsafe fn rows<S: Stored>(args: &[Value], place: Place<'_>) {
+    let [input, delta, bias, gain, shift, sum, out] = [0, 1, 2, 3, 4, 5, 6].map(|index| start::<S::Bits>(args, index));
+    let (width, flags) = (whole(args, 8), whole(args, 10) as u32);
+    // SAFETY: the check held every buffer that the flags name against rows and width.
+    unsafe {
+        for row in part(whole(args, 7), place) {
+            let at = row * width;
+            let mut stream = input.add(at);
+            if flags & ADD != 0 {
+                for index in 0..width {
+                    let mut number = S::widen(stream.add(index).read()) + S::widen(delta.add(at + index).read());
+                    if flags & BIAS != 0 {
+                        number += S::widen(bias.add(index).read());
+                    }
+                    sum.add(at + index).write(S::narrow(number));
+                }
+                stream = sum.add(at);
+            }
+            let number = |index: usize| S::widen(stream.add(index).read());
+            let count = width as f32;
+            let layer = flags & LAYER != 0;
+            let mean = if layer { total(width, number) / count } else { 0.0 };
+            let square = |index: usize| (number(index) - mean) * (number(index) - mean);
+            let factor = 1.0 / (total(width, square) / count + LEAST).sqrt();
+            for index in 0..width {
+                let mut normed = (number(index) - mean) * factor * S::widen(gain.add(index).read());
+                if layer {
+                    normed += S::widen(shift.add(index).read());
+                }
+                out.add(at + index).write(S::narrow(normed));
+            }
+        }
+    }
+}
+
+/// The sum of `count` numbers.
+#[inline(always)]
+fn total(count: usize, number: impl Fn(usize) -> f32) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let whole = count / LANES * LANES;
+    for at in (0..whole).step_by(LANES) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += number(at + lane);
+        }
+    }
+    sums.iter().sum::<f32>() + (whole..count).map(number).sum::<f32>()
+}
