@@ -17,6 +17,9 @@ const ROUNDS: usize = 7;
 /// A candidate this much slower than the best in the first round runs no further rounds.
 const OUT: f64 = 1.25;
 
+/// Of steps that are alike, as many race: enough that none finds the data of the turn before in a cache.
+const ALIKE_MOST: usize = 8;
+
 /// The program with every step's fastest way chosen, and the races that chose it.
 pub fn tune(
     device: &mut dyn Device,
@@ -26,6 +29,11 @@ pub fn tune(
     deadline: Seconds,
 ) -> Result<(Program, Vec<Race>), Stop> {
     let mut tuned = program.clone();
+    let first = |position: &usize| {
+        let step = &program.steps[*position];
+        !program.steps[..*position].iter().any(|earlier| earlier.is_alike(step))
+    };
+    let kinds = (0..program.steps.len()).filter(first).count().max(1);
     let mut races = Vec::new();
     for position in 0..program.steps.len() {
         let step = &program.steps[position];
@@ -34,13 +42,14 @@ pub fn tune(
             tuned.steps[position] = step.in_the_way_of(&tuned.steps[earlier]);
             continue;
         }
-        let alike: Vec<&Step> = program.steps[position..].iter().filter(|other| other.is_alike(step)).collect();
+        let alike = program.steps[position..].iter().filter(|other| other.is_alike(step));
+        let alike: Vec<&Step> = alike.take(ALIKE_MOST).collect();
         let mut options = device.options(step)?;
         let chosen = match options.len() {
             0 => return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name()))),
             1 => 0,
             _ => {
-                let share = Seconds::new(time_max.get() / program.steps.len() as f64).unwrap_or(Seconds::ZERO);
+                let share = Seconds::new(time_max.get() / kinds as f64).unwrap_or(Seconds::ZERO);
                 let (chosen, race) = race(device, program, &alike, &options, wait, share, deadline)?;
                 races.push(race);
                 chosen
@@ -78,7 +87,10 @@ fn race(
         let runner = match device.record(&alone) {
             Ok(id) => {
                 let sampler = Sampler::calibrate(device, id, rows, wait, sample_min, deadline)?;
-                Runner { program: Ok(id), repeats: sampler.repeats, times: Vec::new() }
+                // One repeat is long: what it took is a time already, and a slow candidate need not take it again.
+                let took = sampler.took.get();
+                let times = if sampler.repeats == 1 && took > 0.0 { vec![took] } else { Vec::new() };
+                Runner { program: Ok(id), repeats: sampler.repeats, times }
             }
             Err(error) if error.is_fatal() => return Err(error.into()),
             Err(error) => Runner { program: Err(error.to_string()), repeats: 1, times: Vec::new() },
@@ -89,7 +101,8 @@ fn race(
     for round in 0..ROUNDS {
         let best = runners.iter().filter_map(Runner::median).fold(f64::INFINITY, f64::min);
         for runner in &mut runners {
-            let slow = round > 0 && runner.median().is_none_or(|median| !(median <= OUT * best));
+            let judged = round > 0 || !runner.times.is_empty();
+            let slow = judged && runner.median().is_none_or(|median| !(median <= OUT * best));
             let Ok(id) = runner.program else { continue };
             if slow {
                 continue;

@@ -65,6 +65,8 @@ pub struct Sampler<'a> {
     pub detail: Detail,
     /// Repeats in each sample.
     pub repeats: u32,
+    /// The shorter of the two samples that set the number of repeats.
+    pub took: Seconds,
     /// What the device drew in a sustained window, where it counts that.
     pub energy: Option<Energy>,
     per_window: u32,
@@ -93,6 +95,7 @@ impl<'a> Sampler<'a> {
             sampler.repeats = (repeats as u32).max(sampler.repeats + 1);
             took = sampler.shortest()?;
         }
+        sampler.took = Seconds::new(took).unwrap_or(Seconds::ZERO);
         sampler.per_window = ((WINDOW_S / took.max(1e-9)).clamp(1.0, 16.0) as u32).max(sampler.rotation());
         Ok(sampler)
     }
@@ -106,7 +109,18 @@ impl<'a> Sampler<'a> {
         repeats: u32,
         deadline: Seconds,
     ) -> Self {
-        Self { device, program, wait, deadline, rows, detail: Detail::Whole, repeats, energy: None, per_window: 1 }
+        Self {
+            device,
+            program,
+            wait,
+            deadline,
+            rows,
+            detail: Detail::Whole,
+            repeats,
+            took: Seconds::ZERO,
+            energy: None,
+            per_window: 1,
+        }
     }
 
     /// Samples that a window needs to go through all rows of bindings: with fewer, the first rows would be

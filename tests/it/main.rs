@@ -34,6 +34,8 @@ mod cuda;
 mod cuda_library;
 /// The CUDA backend's matrix products and units.
 mod cuda_matmul;
+/// The decode step: against a plain transformer, its check, its cases, its refusals.
+mod decode;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.

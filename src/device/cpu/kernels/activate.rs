@@ -1,6 +1,6 @@
 //! `activate`: the non-linear function of an MLP.
 
-use super::stored::{Stored, exp, holds, part, start, whole, with_stored};
+use super::stored::{LANES, Stored, array, exp, holds, load, part, start, store, whole, with_stored};
 use super::{Kernel, Value, require, variant};
 use crate::device::cpu::pool::Place;
 
@@ -65,15 +65,24 @@ unsafe fn pieces<S: Stored>(args: &[Value], place: Place<'_>) {
     unsafe {
         for piece in part(rows * each, place) {
             let (row, first) = (piece / each, piece % each * PIECE);
-            let number = |column: usize| {
-                let number = S::widen(input.add(row * width + column).read());
-                if biased { number + S::widen(bias.add(column).read()) } else { number }
+            let numbers = |column: usize| {
+                let numbers = load::<S>(input.add(row * width + column));
+                if !biased {
+                    return numbers;
+                }
+                let bias = load::<S>(bias.add(column));
+                array(|lane| numbers[lane] + bias[lane])
             };
             let to = out.add(row * inner);
-            for column in first..(first + PIECE).min(inner) {
-                let x = number(column);
-                let result = if gated { x / (1.0 + exp(-x)) * number(inner + column) } else { gelu(x) };
-                to.add(column).write(S::narrow(result));
+            for column in (first..(first + PIECE).min(inner)).step_by(LANES) {
+                let x = numbers(column);
+                let result = if gated {
+                    let up = numbers(inner + column);
+                    array(|lane| x[lane] / (1.0 + exp(-x[lane])) * up[lane])
+                } else {
+                    array(|lane| gelu(x[lane]))
+                };
+                store::<S>(result, to.add(column));
             }
         }
     }

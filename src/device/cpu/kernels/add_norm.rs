@@ -1,6 +1,6 @@
 //! `add_norm`: adds to the residual stream, and normalises.
 
-use super::stored::{Stored, holds, part, start, whole, with_stored};
+use super::stored::{LANES, Stored, array, holds, load, part, start, store, whole, with_stored};
 use super::{Kernel, Value, require, variant};
 use crate::device::cpu::pool::Place;
 
@@ -21,8 +21,6 @@ const BIAS: u32 = 2;
 const LAYER: u32 = 4;
 /// Added to the mean square, as the contract says.
 const LEAST: f32 = 1e-5;
-/// Sums side by side, so that additions do not wait for one another.
-const LANES: usize = 16;
 
 fn check(args: &[Value]) -> Result<(), String> {
     let fits = match args {
@@ -76,41 +74,46 @@ unsafe fn rows<S: Stored>(args: &[Value], place: Place<'_>) {
             let at = row * width;
             let mut stream = input.add(at);
             if flags & ADD != 0 {
-                for index in 0..width {
-                    let mut number = S::widen(stream.add(index).read()) + S::widen(delta.add(at + index).read());
+                for index in (0..width).step_by(LANES) {
+                    let (number, delta) = (load::<S>(stream.add(index)), load::<S>(delta.add(at + index)));
+                    let mut total: [f32; LANES] = array(|lane| number[lane] + delta[lane]);
                     if flags & BIAS != 0 {
-                        number += S::widen(bias.add(index).read());
+                        let bias = load::<S>(bias.add(index));
+                        total = array(|lane| total[lane] + bias[lane]);
                     }
-                    sum.add(at + index).write(S::narrow(number));
+                    store::<S>(total, sum.add(at + index));
                 }
                 stream = sum.add(at);
             }
-            let number = |index: usize| S::widen(stream.add(index).read());
             let count = width as f32;
             let layer = flags & LAYER != 0;
-            let mean = if layer { total(width, number) / count } else { 0.0 };
-            let square = |index: usize| (number(index) - mean) * (number(index) - mean);
-            let factor = 1.0 / (total(width, square) / count + LEAST).sqrt();
-            for index in 0..width {
-                let mut normed = (number(index) - mean) * factor * S::widen(gain.add(index).read());
+            let mean = if layer { total::<S>(stream, width, |number| number) / count } else { 0.0 };
+            let square = total::<S>(stream, width, |number| (number - mean) * (number - mean));
+            let factor = 1.0 / (square / count + LEAST).sqrt();
+            for index in (0..width).step_by(LANES) {
+                let (number, gain) = (load::<S>(stream.add(index)), load::<S>(gain.add(index)));
+                let mut normed: [f32; LANES] = array(|lane| (number[lane] - mean) * factor * gain[lane]);
                 if layer {
-                    normed += S::widen(shift.add(index).read());
+                    let shift = load::<S>(shift.add(index));
+                    normed = array(|lane| normed[lane] + shift[lane]);
                 }
-                out.add(at + index).write(S::narrow(normed));
+                store::<S>(normed, out.add(at + index));
             }
         }
     }
 }
 
-/// The sum of `count` numbers.
+/// The sum of what `of` makes of `count` numbers.
+///
+/// # Safety
+/// There must be so many.
 #[inline(always)]
-fn total(count: usize, number: impl Fn(usize) -> f32) -> f32 {
+unsafe fn total<S: Stored>(from: *const S::Bits, count: usize, of: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0_f32; LANES];
-    let whole = count / LANES * LANES;
-    for at in (0..whole).step_by(LANES) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += number(at + lane);
-        }
+    for at in (0..count).step_by(LANES) {
+        // SAFETY: the caller's; rows are multiples of so many.
+        let numbers = unsafe { load::<S>(from.add(at)) };
+        sums = array(|lane| sums[lane] + of(numbers[lane]));
     }
-    sums.iter().sum::<f32>() + (whole..count).map(number).sum::<f32>()
+    sums.iter().sum()
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::stored::{F32, Stored, exp, holds, part, size_of, start, whole, with_stored};
+use super::stored::{F32, LANES as STEP, Stored, array, exp, holds, load, part, size_of, start, whole, with_stored};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{F32x8, F32x16};
 use super::vector::{Numbers, Portable};
@@ -121,6 +121,8 @@ struct Tiles {
     scores: [[f32; TOKENS]; HEADS],
     most: [f32; HEADS],
     total: [f32; HEADS],
+    /// What earlier sums are scaled by before a block is added.
+    factors: [f32; HEADS],
 }
 
 #[inline(always)]
@@ -155,6 +157,7 @@ unsafe fn bands<S: Stored, V: Numbers<Element = f32>>(args: &[Value], place: Pla
         scores: [[0.0; TOKENS]; HEADS],
         most: [0.0; HEADS],
         total: [0.0; HEADS],
+        factors: [0.0; HEADS],
     };
     let group = heads / kv_heads;
     // SAFETY: the check held all but the cache against the shape; a block that a page number puts outside it is left out.
@@ -218,16 +221,19 @@ unsafe fn through<S: Stored, V: Numbers<Element = f32>>(
 unsafe fn widen<S: Stored>(from: *const S::Bits, tokens: usize, dim: usize, width: usize, to: &mut [f32]) {
     // SAFETY: as for `bands`; what is asked for ahead need not be there.
     unsafe {
-        let bytes = tokens * dim * std::mem::size_of::<S::Bits>();
-        for line in (0..bytes).step_by(64) {
-            prefetch(from.cast::<u8>().wrapping_add(bytes + line));
-        }
+        let row_b = dim * std::mem::size_of::<S::Bits>();
+        // Two blocks ahead: a block's worth of work is less than what memory takes to answer.
+        let ahead = from.cast::<u8>().wrapping_add(2 * tokens * row_b);
         for token in 0..tokens {
-            let to = &mut to[token * width..][..width];
-            for (at, number) in to.iter_mut().enumerate().take(dim) {
-                *number = S::widen(from.add(token * dim + at).read());
+            for line in (0..row_b).step_by(64) {
+                prefetch(ahead.wrapping_add(token * row_b + line));
             }
-            to[dim..].fill(0.0);
+            let to = &mut to[token * width..][..width];
+            let (row, padding) = to.split_at_mut(dim);
+            for (at, numbers) in row.as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
+                *numbers = load::<S>(from.add(token * dim + at * STEP));
+            }
+            padding.fill(0.0);
         }
     }
 }
@@ -247,6 +253,11 @@ unsafe fn score<V: Numbers<Element = f32>>(tiles: &mut Tiles, tokens: usize, wid
     // SAFETY: tiles hold whole rows; the processor is the caller's matter.
     unsafe {
         let mut head = 0;
+        // As many sums as a wide register file holds.
+        while V::COUNT == LANES && head + 4 <= heads {
+            dots::<V, 4>(tiles, head, tokens, width);
+            head += 4;
+        }
         while head + 2 <= heads {
             dots::<V, 2>(tiles, head, tokens, width);
             head += 2;
@@ -257,18 +268,13 @@ unsafe fn score<V: Numbers<Element = f32>>(tiles: &mut Tiles, tokens: usize, wid
         for head in 0..heads {
             let scores = &mut tiles.scores[head];
             scores[tokens..].fill(f32::NEG_INFINITY);
-            let most = scores.iter().fold(tiles.most[head], |most, score| most.max(*score));
-            for score in scores.iter_mut() {
-                *score = exp(*score - most);
-            }
+            let most = scores.iter().fold(tiles.most[head], |most, score| if *score > most { *score } else { most });
+            let exact = *scores;
+            *scores = array(|token| exp(exact[token] - most));
             let factor = exp(tiles.most[head] - most);
             tiles.total[head] = tiles.total[head] * factor + scores.iter().sum::<f32>();
             tiles.most[head] = most;
-            let factor = V::splat(factor);
-            let sums = tiles.sums.as_mut_ptr().add(head * width);
-            for at in (0..width).step_by(V::COUNT) {
-                V::load(sums.add(at)).multiply_add(factor, V::splat(0.0)).store(sums.add(at));
-            }
+            tiles.factors[head] = factor;
         }
     }
 }
@@ -283,8 +289,7 @@ unsafe fn dots<V: Numbers<Element = f32>, const H: usize>(tiles: &mut Tiles, hea
         for token in (0..tokens).step_by(SIDE_BY_SIDE) {
             let mut sums = [[V::splat(0.0); SIDE_BY_SIDE]; H];
             for at in (0..width).step_by(V::COUNT) {
-                let keys: [V; SIDE_BY_SIDE] =
-                    std::array::from_fn(|next| V::load(keys.add((token + next) * width + at)));
+                let keys: [V; SIDE_BY_SIDE] = array(|next| V::load(keys.add((token + next) * width + at)));
                 for (next, sums) in sums.iter_mut().enumerate() {
                     let query = V::load(q.add(next * width + at));
                     for (sum, key) in sums.iter_mut().zip(keys) {
@@ -294,9 +299,12 @@ unsafe fn dots<V: Numbers<Element = f32>, const H: usize>(tiles: &mut Tiles, hea
             }
             for (next, sums) in sums.iter().enumerate() {
                 for (at, sum) in sums.iter().enumerate() {
-                    let mut lanes = [0.0_f32; LANES];
-                    sum.store(lanes.as_mut_ptr());
-                    tiles.scores[head + next][token + at] = lanes.iter().sum();
+                    let mut lanes = [[0.0_f32; 4]; LANES / 4];
+                    sum.store(lanes.as_mut_ptr().cast());
+                    // As a tree, so that no addition waits for the one before it.
+                    let four: [f32; 4] =
+                        array(|lane| (lanes[0][lane] + lanes[1][lane]) + (lanes[2][lane] + lanes[3][lane]));
+                    tiles.scores[head + next][token + at] = (four[0] + four[1]) + (four[2] + four[3]);
                 }
             }
         }
@@ -333,7 +341,9 @@ unsafe fn add_registers<V: Numbers<Element = f32>, const R: usize>(
     // SAFETY: as for `score`.
     unsafe {
         let (sums, values) = (tiles.sums.as_mut_ptr().add(head * width + at), tiles.block.as_ptr().add(at));
-        let mut held: [V; R] = std::array::from_fn(|index| V::load(sums.add(index * V::COUNT)));
+        let (factor, zero) = (V::splat(tiles.factors[head]), V::splat(0.0));
+        let earlier = |index: usize| V::load(sums.add(index * V::COUNT)).multiply_add(factor, zero);
+        let mut held: [V; R] = array(earlier);
         for (token, score) in tiles.scores[head].iter().enumerate().take(tokens) {
             let factor = V::splat(*score);
             for (index, held) in held.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
 //! `embed`: the rows of a table that tokens name.
 
-use super::stored::{Stored, holds, part, size_of, start, whole, with_stored};
+use super::stored::{LANES, Stored, array, holds, load, part, size_of, start, store, whole, with_stored};
 use super::{Kernel, Value, require, variant};
 use crate::device::cpu::pool::Place;
 
@@ -68,8 +68,9 @@ unsafe fn rows<S: Stored>(args: &[Value], place: Place<'_>) {
                 to.copy_from_nonoverlapping(from, width);
             } else {
                 let place = positions.add(position * width);
-                for at in 0..width {
-                    to.add(at).write(S::narrow(S::widen(from.add(at).read()) + S::widen(place.add(at).read())));
+                for at in (0..width).step_by(LANES) {
+                    let (row, place) = (load::<S>(from.add(at)), load::<S>(place.add(at)));
+                    store::<S>(array(|lane| row[lane] + place[lane]), to.add(at));
                 }
             }
         }

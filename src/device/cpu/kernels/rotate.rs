@@ -1,6 +1,6 @@
 //! `rotate`: queries, keys and values apart, the first two rotated, the last two appended to the KV cache.
 
-use super::stored::{Stored, holds, part, size_of, start, whole, with_stored};
+use super::stored::{LANES, Stored, array, holds, load, part, size_of, start, store, whole, with_stored};
 use super::{Kernel, Value, require, variant};
 use crate::device::cpu::pool::Place;
 
@@ -42,7 +42,7 @@ fn check(args: &[Value]) -> Result<(), String> {
             let Some(all) = kv_heads.checked_mul(2).and_then(|kv| kv.checked_add(*heads)) else {
                 return require(false, SIGNATURE);
             };
-            *head_dim > 0
+            (8..=super::attention::DIM_MOST as u64).contains(head_dim)
                 && head_dim.is_multiple_of(8)
                 && *page > 0
                 && position / page < *pages_each
@@ -58,7 +58,7 @@ fn check(args: &[Value]) -> Result<(), String> {
 }
 
 const SIGNATURE: &str = "rotate(qkv, bias, angles, q, keys, values, pages, rows: U64, heads: U64, kv_heads: U64, head_dim: \
-                         U64 of a multiple of 8, position: U64, page: U64, pages_each: U64, precision: U32 of 1, 3, 5, \
+                         U64 of a multiple of 8 up to 256, position: U64, page: U64, pages_each: U64, precision: U32 of 1, 3, 5, \
                          flags: U32 below 4) with buffers that hold them";
 
 #[inline(always)]
@@ -98,21 +98,38 @@ unsafe fn vectors<S: Stored>(args: &[Value], place: Place<'_>) {
                 }
                 if vector < heads + kv_heads { keys.add(at) } else { values.add(at) }
             };
-            let number = |index: usize| {
-                let number = S::widen(from.add(index).read());
-                if flags & BIAS == 0 { number } else { number + S::widen(bias.add(index).read()) }
+            let numbers = |index: usize| {
+                let numbers = load::<S>(from.add(index));
+                if flags & BIAS == 0 {
+                    return numbers;
+                }
+                let bias = load::<S>(bias.add(index));
+                array(|lane| numbers[lane] + bias[lane])
             };
-            if flags & ROTARY != 0 && vector < heads + kv_heads {
-                let half = head_dim / 2;
+            let turned = flags & ROTARY != 0 && vector < heads + kv_heads;
+            let half = head_dim / 2;
+            if turned && half.is_multiple_of(LANES) {
+                for index in (0..half).step_by(LANES) {
+                    let (x, y) = (numbers(index), numbers(index + half));
+                    let angles = angles.add(2 * index).cast::<[[f32; 2]; LANES]>().read_unaligned();
+                    store::<S>(array(|i| x[i] * angles[i][0] - y[i] * angles[i][1]), to.add(index));
+                    store::<S>(array(|i| y[i] * angles[i][0] + x[i] * angles[i][1]), to.add(index + half));
+                }
+            } else if turned {
+                // Half a head is not whole registers: a copy of it, number by number.
+                let mut head = [0.0_f32; super::attention::DIM_MOST];
+                for index in (0..head_dim).step_by(LANES) {
+                    head[index..index + LANES].copy_from_slice(&numbers(index));
+                }
                 for index in 0..half {
-                    let (x, y) = (number(index), number(index + half));
+                    let (x, y) = (head[index], head[index + half]);
                     let (c, s) = (angles.add(2 * index).read(), angles.add(2 * index + 1).read());
                     to.add(index).write(S::narrow(x * c - y * s));
                     to.add(index + half).write(S::narrow(y * c + x * s));
                 }
             } else {
-                for index in 0..head_dim {
-                    to.add(index).write(S::narrow(number(index)));
+                for index in (0..head_dim).step_by(LANES) {
+                    store::<S>(numbers(index), to.add(index));
                 }
             }
         }

@@ -91,6 +91,41 @@ macro_rules! with_stored {
 
 pub(super) use with_stored;
 
+/// Numbers that are worked on at a time: every row is a multiple of it.
+pub(super) const LANES: usize = 8;
+
+/// As many values, each made of its index. (The library's functions on arrays are not always inlined, and would then be
+/// compiled for another instruction set than their caller.)
+#[inline(always)]
+pub(super) fn array<T: Copy, const COUNT: usize>(of: impl Fn(usize) -> T) -> [T; COUNT] {
+    let mut all = [of(0); COUNT];
+    for (index, slot) in all.iter_mut().enumerate() {
+        *slot = of(index);
+    }
+    all
+}
+
+/// [`LANES`] numbers, widened.
+///
+/// # Safety
+/// There must be so many.
+#[inline(always)]
+pub(super) unsafe fn load<S: Stored>(from: *const S::Bits) -> [f32; LANES] {
+    // SAFETY: the caller's.
+    let bits = unsafe { from.cast::<[S::Bits; LANES]>().read_unaligned() };
+    array(|lane| S::widen(bits[lane]))
+}
+
+/// Rounds and writes [`LANES`] numbers.
+///
+/// # Safety
+/// There must be room for so many.
+#[inline(always)]
+pub(super) unsafe fn store<S: Stored>(numbers: [f32; LANES], to: *mut S::Bits) {
+    // SAFETY: the caller's.
+    unsafe { to.cast::<[S::Bits; LANES]>().write_unaligned(array(|lane| S::narrow(numbers[lane]))) }
+}
+
 /// The `index`-th whole number among a kernel's arguments.
 #[inline(always)]
 pub(super) fn whole(args: &[Value], index: usize) -> usize {
