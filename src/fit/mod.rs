@@ -7,6 +7,7 @@ mod attention;
 mod bandwidth;
 mod calibration;
 mod collective;
+mod decoding;
 mod discrepancy;
 mod experts;
 mod fitted;
@@ -21,6 +22,7 @@ mod step;
 use std::cmp::Ordering;
 
 pub use calibration::{Allowed, CALIBRATION_VERSION, Calibration, Ceiling, FitError, Source};
+pub use decoding::{Breakdown, CROSSOVER, DecodeCurve, DecodeStep, LayerCost, decode_curves};
 pub use discrepancy::Discrepancy;
 pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
 pub use held_out::{CONFIDENCE, Errors, HeldOut};

@@ -66,6 +66,11 @@ pub fn with_half(estimate: Estimate, unit: &str) -> String {
     spaced(&format!("{value} ± {half}"), &format!("{prefix}{unit}"))
 }
 
+/// A number in three significant digits, where no interval is known or it stands beside.
+pub fn significant(value: f64) -> String {
+    at_place(value, magnitude(value) - (BRIEF - 1))
+}
+
 /// A share as a whole percentage, with one decimal below ten: `95 %`, `3.2 %`, `3 %`.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {

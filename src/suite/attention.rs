@@ -119,11 +119,11 @@ impl Benchmark for Attention {
         let (kv_heads, batches, contexts): (&[u64], &[u64], &[u64]) = match (request.profile, device.kind) {
             (_, DeviceKind::Emulated) => (&[4, 2, 1], &[1, 3], &[40]),
             (Profile::Quick, DeviceKind::Software) => (&[8], &[1], &[2048]),
-            (Profile::Quick, _) => (&[8], &[1, 16], &[4096]),
+            (Profile::Quick, _) => (&[8], &[1, 8], &[4096]),
             (Profile::Standard, DeviceKind::Software) => (&[32, 8], &[1, 4], &[512, 2048]),
             (Profile::Standard, _) => (&[32, 8, 1], &[1, 8, 64], &[512, 4096, 32_768]),
             (Profile::Full, _) => {
-                (&[32, 8, 1], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512], &[128, 512, 2048, 8192, 32_768, 131_072])
+                (&[32, 8, 1], &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512], &[128, 512, 2048, 4096, 8192, 32_768, 131_072])
             }
         };
         let heads = if device.kind == DeviceKind::Emulated { 4 } else { 32 };
@@ -148,9 +148,13 @@ impl Benchmark for Attention {
         cases.retain(|case| named || self.footprint(device, case).0 <= room.min(most));
         if request.profile != Profile::Quick && !request.axes.contains_key("page") {
             // Pages cost what they cost at any size: one point is enough.
-            let paged =
-                cases.iter().filter(|case| case.count("kv_heads") == Some(8)).max_by_key(|case| case.count("batch"));
-            cases.extend(paged.map(|case| case.with("page", 16)).into_iter().collect::<Vec<_>>());
+            let point = match device.kind {
+                DeviceKind::Emulated => [2, 3, 40],
+                DeviceKind::Software => [8, 4, 2048],
+                _ => [8, 8, 4096],
+            };
+            let at = |case: &&Case| ["kv_heads", "batch", "context"].map(|axis| case.count(axis)) == point.map(Some);
+            cases.extend(cases.iter().find(at).map(|case| case.with("page", 16)).into_iter().collect::<Vec<_>>());
         }
         cases
     }

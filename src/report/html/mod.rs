@@ -159,6 +159,7 @@ fn device_part(view: &View, device: &DeviceView, drawings: &[(&str, Drawing)]) -
             }
             @if let Some(peaks) = &device.peaks { (table(peaks)) }
             @if let Some(transfers) = &device.transfers { (table(transfers)) }
+            @for decoding in &device.decoding { (table(decoding)) }
             @for part in &device.benchmarks { (benchmark(part)) }
         }
     }

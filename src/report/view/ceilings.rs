@@ -86,6 +86,7 @@ impl Subject<'_> {
             let of = if own { String::new() } else { format!(", {share} of its {precision} ceiling") };
             Some(format!("Its best matrix product ({}) reaches {rate}{of}.", case.label))
         }));
+        sentences.extend(super::decoding::sentence(&self.decodes));
         sentences.extend(data_in_words(cases));
         sentences.extend(self.stairs_in_words());
         if self.ceilings.plateau.as_ref().is_some_and(|plateau| !plateau.shows_memory()) {

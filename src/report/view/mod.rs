@@ -7,6 +7,7 @@
 mod cases;
 mod ceilings;
 mod claims;
+mod decoding;
 mod facts;
 mod heat;
 mod method;
@@ -29,8 +30,9 @@ pub use plots::{
 pub use staircases::{LevelMark, StairCurve, StairPoint, Stairs};
 pub use text::clean;
 
-use crate::fit::{Ceilings, Staircase, staircases};
+use crate::fit::{Ceilings, DecodeCurve, Staircase, decode_curves, staircases};
 use crate::record::{DeviceInfo, DeviceKind, Run};
+use decoding::Decoding;
 use text::Anchors;
 
 /// Everything a report shows of one or more runs.
@@ -77,6 +79,8 @@ pub struct DeviceView {
     pub peaks: Option<Table>,
     /// Transfers by route and size.
     pub transfers: Option<Table>,
+    /// Decode steps: by batch, by layer, by operation.
+    pub decoding: Vec<Table>,
     /// One part per benchmark.
     pub benchmarks: Vec<BenchmarkView>,
 }
@@ -343,6 +347,7 @@ struct Subject<'a> {
     several: bool,
     ceilings: Ceilings,
     staircases: Vec<Staircase>,
+    decodes: Vec<DecodeCurve>,
 }
 
 impl<'a> Subject<'a> {
@@ -354,7 +359,12 @@ impl<'a> Subject<'a> {
             _ => format!("{bare} ({}, run {})", clean(&info.selector), clean(&run.header.run_id)),
         };
         let (ceilings, staircases) = (Ceilings::of(run, index), staircases(run, index));
-        Self { run, index, info, name, several, ceilings, staircases }
+        let decodes = decode_curves(run, index);
+        Self { run, index, info, name, several, ceilings, staircases, decodes }
+    }
+
+    fn decoding(&self) -> Decoding<'_> {
+        Decoding { curves: &self.decodes, ceilings: &self.ceilings }
     }
 
     fn view(&self, position: usize, anchors: &mut Anchors) -> (DeviceView, Vec<Notice>) {
@@ -373,6 +383,7 @@ impl<'a> Subject<'a> {
             plateau: self.plateau_table(),
             peaks: peaks::table(self.info, &cases),
             transfers: transfers::table(&cases),
+            decoding: self.decoding().tables(),
             plots,
             benchmarks,
         };

@@ -275,6 +275,14 @@ impl Subject<'_> {
                 add(benchmark, title, caption, Drawn::Staircase(stairs));
             }
         }
+        for (stem, title, caption, drawn) in self.decoding().pictures() {
+            add(stem, title, caption, drawn);
+        }
+        if let Some(curves) = super::decoding::attention(cases) {
+            let caption = "One layer, one new token for every sequence: the time to read the keys and values of all tokens \
+                           before it, and to compute with them.";
+            add("attention", "Attention against context", caption.to_owned(), Drawn::Curves(curves));
+        }
         if let Some(bars) = self.bars(cases) {
             add("matmul", "Matrix products by size", matmul_caption(), Drawn::Matmul(bars));
         }

@@ -26,8 +26,9 @@ const COLUMNS: u64 = 48;
 const ARITHMETIC: f64 = 1.0 / (1 << 20) as f64;
 /// The same of attention, whose scores are such sums too and are raised to the power of e.
 pub(in crate::suite) const ATTENTION: f64 = 1.0 / (1 << 15) as f64;
-/// The error of a whole step, in units of the format's rounding, for each square root of an operation on the way.
-const GROWTH: f64 = 4.0;
+/// The error of a whole step for each square root of an operation on the way, in units of [`rounding`], which is four times
+/// the mean error of one: four times what chance brings together.
+const GROWTH: f64 = 0.5;
 
 /// The last whole steps computed, so that the check after timing need not compute them again.
 static KNOWN: Mutex<Option<(String, Vec<Vec<f64>>)>> = Mutex::new(None);
@@ -269,7 +270,8 @@ fn compare_whole(numbers: &Numbers, sequence: u64, found: &[f64], expected: &[f6
     };
     // Five operations of a layer round what goes on along the stream.
     let operations = (5 * numbers.shape.layers + 3) as f64;
-    let tolerance = (GROWTH * rounding(numbers.precision) * operations.sqrt()).min(0.5) * whole;
+    let each = GROWTH * rounding(numbers.precision) + 2.0 * ARITHMETIC;
+    let tolerance = (each * operations.sqrt()).min(0.5) * whole;
     if !within(apart, tolerance) {
         return Err(CheckFailure {
             place: format!("the whole step of sequence {sequence}"),

@@ -1,23 +1,25 @@
 //! `decode`: the time of one step of decoding.
 //!
-//! `weights` says what every buffer holds, `program` allocates them and makes the steps, `reference` computes the same in
-//! binary64, `check` compares. What the operations of a share of a model are is [`crate::llm::DecodeShape`]'s business.
+//! `weights` says what every buffer holds, `program` allocates them and makes the steps (`steps` those of attention), `reference` computes the same in
+//! binary64, `check` compares, `choice` says which cases a profile has. What the operations of a share of a model are is [`crate::llm::DecodeShape`]'s business.
 
 mod check;
+mod choice;
 mod program;
 mod reference;
+mod steps;
 mod weights;
 
 pub(super) use check::{ATTENTION, rounding};
-pub(super) use program::{attend, splits};
 pub(super) use reference::attended;
+pub(super) use steps::{attend, splits};
 pub(super) use weights::{Pages, loaded};
 
 use self::weights::Numbers;
-use super::{Axis, Benchmark, CheckError, Keep, Meta, Operation, Outputs, Profile, Request, Stop, WORDS_ONLY, has};
+use super::{Axis, Benchmark, CheckError, Keep, Meta, Operation, Outputs, Request, Stop, WORDS_ONLY};
 use crate::device::{BufferId, Detail, Device, Program, Submit};
 use crate::llm::{self, DecodeShape};
-use crate::record::{AxisValue, Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
+use crate::record::{Case, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
 use crate::units::{ByteCount, FlopCount};
 
 /// The row of this benchmark.
@@ -176,19 +178,8 @@ impl Benchmark for Decode {
     }
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
-        let choice = Choice { device, request };
-        let models = choice.words("model", || choice.model().into_iter().collect());
-        let mut cases = Vec::new();
-        for model in &models {
-            for precision in choice.words("precision", || vec![choice.precision().name().to_owned()]) {
-                for tensor in choice.counts("tensor", || vec![1]) {
-                    for pipeline in choice.counts("pipeline", || vec![1]) {
-                        cases.extend(choice.share(model, &precision, tensor, pipeline));
-                    }
-                }
-            }
-        }
-        cases
+        let choice = choice::Choice { device, request };
+        choice.cases()
     }
 
     fn refuses(&self, device: &DeviceInfo, case: &Case) -> Option<String> {
@@ -279,7 +270,7 @@ impl Benchmark for Decode {
 
     fn operations_of(&self, case: &Case, program: &Program) -> Vec<usize> {
         let names: Vec<_> = operations(case).iter().map(|operation| operation.name).collect();
-        let of = program::names(&program.steps).into_iter();
+        let of = steps::names(&program.steps).into_iter();
         of.filter_map(|name| names.iter().position(|known| *known == name)).collect()
     }
 
@@ -319,194 +310,4 @@ fn operations(case: &Case) -> Vec<Operation> {
 fn room(device: &DeviceInfo) -> Option<u64> {
     let share = if super::places_work_groups(device) && device.kind == DeviceKind::Hardware { ROOM } else { ROOM_HOST };
     device.memory_b.map(|memory| (memory.0 as f64 * share) as u64)
-}
-
-/// The cases of a device and a request.
-struct Choice<'a> {
-    device: &'a DeviceInfo,
-    request: &'a Request,
-}
-
-/// What a profile asks of a kind of device.
-struct Extent {
-    /// Models, the first that fits in this order.
-    models: &'static [&'static str],
-    batches: &'static [u64],
-    contexts: &'static [u64],
-    /// Most FLOP of a step: what takes longer tells nothing new.
-    flop_most: f64,
-    /// Layers measured, at most.
-    layers_most: u64,
-}
-
-const BATCHES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096];
-
-impl Choice<'_> {
-    fn counts(&self, axis: &str, or: impl Fn() -> Vec<u64>) -> Vec<u64> {
-        let count = |value: &AxisValue| match value {
-            AxisValue::Count(count) => Some(*count),
-            AxisValue::Word(_) => None,
-        };
-        self.request.axes.get(axis).map_or_else(or, |values| values.iter().filter_map(count).collect())
-    }
-
-    fn words(&self, axis: &str, or: impl Fn() -> Vec<String>) -> Vec<String> {
-        self.request.axes.get(axis).map_or_else(or, |values| values.iter().map(ToString::to_string).collect())
-    }
-
-    fn extent(&self) -> Extent {
-        let quick = self.request.profile == Profile::Quick;
-        match self.device.kind {
-            // An emulator's answers are the same at any size.
-            DeviceKind::Emulated => Extent {
-                models: &["stories_15m"],
-                batches: if quick { &[1, 3] } else { &[1, 3, 32] },
-                contexts: &[32],
-                flop_most: 1e12,
-                layers_most: 2,
-            },
-            DeviceKind::Software => Extent {
-                models: &["stories_15m"],
-                batches: if quick { &[1, 4, 16, 64] } else { BATCHES },
-                contexts: if quick { &[128] } else { &[128, 256] },
-                flop_most: 2e9,
-                layers_most: u64::MAX,
-            },
-            _ if super::places_work_groups(self.device) => Extent {
-                models: &[
-                    "llama_3_1_8b",
-                    "llama_3_2_3b",
-                    "llama_3_2_1b",
-                    "smollm2_360m",
-                    "smollm2_135m",
-                    "stories_15m",
-                ],
-                batches: if quick { &[1, 4, 16, 64, 256] } else { BATCHES },
-                contexts: if quick { &[1024] } else { &[1024, 8192] },
-                flop_most: f64::INFINITY,
-                layers_most: u64::MAX,
-            },
-            _ if quick => Extent {
-                models: &["smollm2_135m", "stories_15m"],
-                batches: &[1, 2, 4, 8, 16, 32, 64],
-                contexts: &[256],
-                flop_most: 2.5e10,
-                layers_most: u64::MAX,
-            },
-            _ => Extent {
-                models: &["llama_3_2_1b", "smollm2_360m", "smollm2_135m", "stories_15m"],
-                batches: BATCHES,
-                contexts: &[512],
-                flop_most: 2e11,
-                layers_most: u64::MAX,
-            },
-        }
-    }
-
-    /// The format that the device computes products in best.
-    fn precision(&self) -> Precision {
-        match (self.device.kind, super::places_work_groups(self.device)) {
-            (DeviceKind::Software, _) => Precision::F32,
-            (_, true) if has(self.device, "bf16") => Precision::Bf16,
-            (_, true) => Precision::F16,
-            (_, false) => Precision::Bf16,
-        }
-    }
-
-    /// The largest model of the profile of which half the layers fit with a batch of one.
-    fn model(&self) -> Option<String> {
-        let extent = self.extent();
-        let precision = self.precision();
-        let fits = |model: &&&str| {
-            let whole = self.case(model, precision.name(), 1, 1, 1, extent.contexts[0], 1);
-            let shape = Point { layers: None, ..Point::of(&whole) }.shape();
-            shape.is_ok_and(|shape| self.layers(model, precision.name(), 1, 1, extent.contexts[0]) >= shape.layers / 2)
-        };
-        extent.models.iter().find(fits).map(|model| (*model).to_owned())
-    }
-
-    /// Layers of a share that fit with a batch of one.
-    fn layers(&self, model: &str, precision: &str, tensor: u64, pipeline: u64, context: u64) -> u64 {
-        let of = |layers| self.case(model, precision, tensor, pipeline, 1, context, layers);
-        let whole = Point { layers: None, ..Point::of(&of(1)) }.shape().map_or(1, |shape| shape.layers);
-        let needed = |layers| Decode.footprint(self.device, &of(layers)).0;
-        let (one, two) = (needed(1), needed(2.min(whole)));
-        let (each, room) = ((two - one).max(1), room(self.device).unwrap_or(u64::MAX));
-        (1 + room.saturating_sub(one) / each).clamp(1, whole.min(self.extent().layers_most))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the axes of a case")]
-    fn case(
-        &self,
-        model: &str,
-        precision: &str,
-        tensor: u64,
-        pipeline: u64,
-        batch: u64,
-        context: u64,
-        layers: u64,
-    ) -> Case {
-        let mut axes = vec![
-            ("model", AxisValue::from(model)),
-            ("precision", precision.into()),
-            ("batch", batch.into()),
-            ("context", context.into()),
-            ("layers", layers.into()),
-        ];
-        // What is usual is not said.
-        for (axis, count) in [("tensor", tensor), ("pipeline", pipeline)] {
-            if count != 1 || self.request.axes.contains_key(axis) {
-                axes.push((axis, count.into()));
-            }
-        }
-        Case::new(META.id, axes, self.request.seed)
-    }
-
-    /// The cases of a share: every context and batch with all layers, some with half of them, and some operation by
-    /// operation.
-    fn share(&self, model: &str, precision: &str, tensor: u64, pipeline: u64) -> Vec<Case> {
-        let extent = self.extent();
-        let mut cases = Vec::new();
-        for context in self.counts("context", || extent.contexts.to_vec()) {
-            let all = self.layers(model, precision, tensor, pipeline, context);
-            let fits = |case: &Case| {
-                let work = Decode.work(case).operations().0 as f64;
-                let room = room(self.device).unwrap_or(u64::MAX);
-                work <= extent.flop_most && Decode.footprint(self.device, case).0 <= room
-            };
-            let of = |batch: u64, layers: u64| self.case(model, precision, tensor, pipeline, batch, context, layers);
-            let asked = self.request.axes.contains_key("batch");
-            let batches = self.counts("batch", || extent.batches.to_vec());
-            let batches: Vec<u64> = batches.into_iter().filter(|batch| asked || fits(&of(*batch, all))).collect();
-            for layers in self.counts("layers", || vec![all]) {
-                cases.extend(batches.iter().map(|batch| of(*batch, layers)));
-            }
-            let ends = |batch: &&u64| Some(*batch) == batches.first() || Some(*batch) == batches.last();
-            let named = |axis| self.request.axes.contains_key(axis);
-            let brief = self.request.profile == Profile::Quick;
-            if !named("layers") && all > 1 {
-                let some = batches.iter().filter(|batch| {
-                    if brief {
-                        **batch == 1
-                    } else {
-                        ends(batch) || batch.trailing_zeros() % 2 == 0 && batch.is_power_of_two()
-                    }
-                });
-                cases.extend(some.map(|batch| of(*batch, all / 2)));
-            }
-            if !named("detail") {
-                let by_operation =
-                    batches.iter().filter(ends).map(|batch| of(*batch, all).with("detail", "operations"));
-                cases.extend(by_operation.collect::<Vec<_>>());
-            }
-            if !named("submit") && has(self.device, "graph") {
-                cases.extend(batches.iter().map(|batch| of(*batch, all).with("submit", "graph")));
-            }
-        }
-        for axis in ["page", "submit", "detail"] {
-            let Some(values) = self.request.axes.get(axis) else { continue };
-            cases = cases.iter().flat_map(|case| values.iter().map(|value| case.with(axis, value.clone()))).collect();
-        }
-        cases
-    }
 }
