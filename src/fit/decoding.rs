@@ -219,9 +219,11 @@ fn layer_cost(more: &DecodeStep, layers: u64, less: &DecodeStep, fewer: u64, sha
 fn breakdown(item: &Measured, steps: &[DecodeStep]) -> Option<Breakdown> {
     let measurement = item.record.outcome.measurement()?;
     let batch = item.record.case.count("batch")?;
+    // As everywhere: where all samples were disturbed, all count.
+    let none = measurement.samples.iter().all(|sample| sample.rejected.is_some());
     let median = |operation: usize| {
-        let accepted = measurement.samples.iter().filter(|sample| sample.rejected.is_none());
-        let times = accepted.filter_map(|sample| sample.steps_s.get(operation)).map(|time| time.get());
+        let counted = measurement.samples.iter().filter(|sample| none || sample.rejected.is_none());
+        let times = counted.filter_map(|sample| sample.steps_s.get(operation)).map(|time| time.get());
         Some(Sorted::new(times)?.median() / f64::from(measurement.repeats.max(1)))
     };
     let operations = measurement.operations.iter().enumerate();

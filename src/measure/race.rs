@@ -1,7 +1,7 @@
 //! A short contest between the ways to run a step. It chooses; it does not measure: the winner's figure
 //! comes from fresh samples, or the best of many lucky ones would be reported.
 
-use crate::device::{Detail, Device, DeviceError, Program, ProgramId, Step, Wait};
+use crate::device::{Detail, Device, DeviceError, Program, ProgramId, Start, Step, Wait, Window};
 use crate::measure::sampling::Sampler;
 use crate::record::{Candidate, Race};
 use crate::stats::Sorted;
@@ -16,6 +16,13 @@ const ROUNDS: usize = 7;
 
 /// A candidate this much slower than the best in the first round runs no further rounds.
 const OUT: f64 = 1.25;
+
+/// A program of more kinds of steps than this has some that are not worth a race: those that take less than
+/// [`SHARE_LEAST`] of its time.
+const KINDS_FEW: usize = 3;
+
+/// See [`KINDS_FEW`].
+const SHARE_LEAST: f64 = 0.03;
 
 /// Of steps that are alike, as many race: enough that none finds the data of the turn before in a cache.
 const ALIKE_MOST: usize = 8;
@@ -34,6 +41,8 @@ pub fn tune(
         !program.steps[..*position].iter().any(|earlier| earlier.is_alike(step))
     };
     let kinds = (0..program.steps.len()).filter(first).count().max(1);
+    let shares = if kinds > KINDS_FEW { shares(device, program, wait, deadline)? } else { Vec::new() };
+    let slight = |position: usize| shares.get(position).is_some_and(|share| *share < SHARE_LEAST);
     let mut races = Vec::new();
     for position in 0..program.steps.len() {
         let step = &program.steps[position];
@@ -48,6 +57,8 @@ pub fn tune(
         let chosen = match options.len() {
             0 => return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name()))),
             1 => 0,
+            // The first is the best guess.
+            _ if slight(position) => 0,
             _ => {
                 let share = Seconds::new(time_max.get() / kinds as f64).unwrap_or(Seconds::ZERO);
                 let (chosen, race) = race(device, program, &alike, &options, wait, share, deadline)?;
@@ -58,6 +69,31 @@ pub fn tune(
         tuned.steps[position] = options.swap_remove(chosen);
     }
     Ok((tuned, races))
+}
+
+/// The share of a program's time that each step takes, with those that are alike; by the first of every step's ways.
+fn shares(device: &mut dyn Device, program: &Program, wait: Wait, deadline: Seconds) -> Result<Vec<f64>, Stop> {
+    let mut first = program.clone();
+    for step in &mut first.steps {
+        let mut options = device.options(step)?;
+        if options.is_empty() {
+            return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name())));
+        }
+        *step = options.swap_remove(0);
+    }
+    let id = device.record(&first)?;
+    let window = Window { samples: 2, repeats: 1, detail: Detail::PerStep, start: Start::Queued, wait, deadline };
+    let timings = device.run(id, &window)?;
+    let Some(times) = timings.last().map(|timing| &timing.steps).filter(|times| times.len() == first.steps.len())
+    else {
+        return Ok(Vec::new());
+    };
+    let all: f64 = times.iter().map(|time| time.get()).sum();
+    let alike = |step: &Step| {
+        let of = program.steps.iter().zip(times).filter(|(other, _)| other.is_alike(step));
+        of.map(|(_, time)| time.get()).sum::<f64>() / all
+    };
+    Ok(program.steps.iter().map(alike).collect())
 }
 
 /// One candidate's state in the race.

@@ -59,11 +59,11 @@ fn entries(data: &Curves) -> Vec<Entry> {
         let (role, dashes) = style(index);
         Entry { mark: LegendMark::Line { role, width: 3, dashes }, text: curve.name.clone() }
     });
-    let claimed = data.marks.first().map(|_| Entry {
+    let marked = data.marks.first().map(|_| Entry {
         mark: LegendMark::Sign { shape: Shape::Diamond, role: Role::Alert },
-        text: "where a claim is reached".to_owned(),
+        text: data.marked.clone(),
     });
-    curves.chain(claimed).collect()
+    curves.chain(marked).collect()
 }
 
 struct Plane {

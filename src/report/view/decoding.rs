@@ -134,6 +134,7 @@ impl Decoding<'_> {
             y: y.to_owned(),
             curves: drawn,
             marks,
+            marked: format!("{CROSSOVER} times the step of one sequence"),
             thresholds: thresholds.collect(),
         })
     }

@@ -65,6 +65,8 @@ pub struct Curves {
     pub curves: Vec<Curve>,
     /// Points of their own.
     pub marks: Vec<Mark>,
+    /// What they are, for the legend.
+    pub marked: String,
     /// Horizontal lines.
     pub thresholds: Vec<Threshold>,
 }

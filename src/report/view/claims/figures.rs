@@ -113,6 +113,7 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
             y: "USD per 1000 tokens".to_owned(),
             curves,
             marks,
+            marked: "where a claim is reached".to_owned(),
             thresholds,
         }),
     })
