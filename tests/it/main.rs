@@ -34,6 +34,10 @@ mod cuda;
 mod cuda_library;
 /// The CUDA backend's matrix products and units.
 mod cuda_matmul;
+/// The kernels of a decode step on every device, against binary64.
+mod decode_kernels;
+/// The kernels of a decode step in binary64.
+mod decode_reference;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.
