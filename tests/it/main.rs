@@ -36,6 +36,10 @@ mod cuda_library;
 mod cuda_matmul;
 /// The decode step: against a plain transformer, its check, its cases, its refusals.
 mod decode;
+/// The kernels of a decode step on every device, against binary64.
+mod decode_kernels;
+/// The kernels of a decode step in binary64.
+mod decode_reference;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.

@@ -43,8 +43,13 @@ macro_rules! image {
 
 /// Every module. To add one: its `cuda.cu`, `ci/kernels --write`, and a row here.
 static IMAGES: &[Image] = &[
+    image!("activate"),
+    image!("add_norm"),
+    image!("attention"),
+    image!("attention_join"),
     image!("cache_read"),
     image!("chase"),
+    image!("embed"),
     image!("empty"),
     image!("fma"),
     image!("intensity"),
@@ -60,6 +65,7 @@ static IMAGES: &[Image] = &[
     image!("mma_sm_89", 8, 9, "sm_89"),
     image!("mma_sm_90a", 9, 0, "sm_90a"),
     image!("pattern"),
+    image!("rotate"),
     image!("stamp"),
 ];
 

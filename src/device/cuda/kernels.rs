@@ -1,6 +1,7 @@
 //! Every kernel that programs launch: what arguments fit it, and how a launch of it is cut into blocks.
 
 use super::devices::Found;
+use super::layers;
 use super::variants::{self, Blocks, Issue, Variant};
 use crate::device::DeviceError;
 
@@ -33,14 +34,15 @@ impl Value {
 }
 
 /// A kernel: what arguments fit it, and how it can be run with them.
-struct Kernel {
-    id: &'static str,
-    signature: &'static str,
-    fits: fn(&[Value]) -> bool,
-    variants: fn(&[Value], &Found) -> Result<&'static [Variant], DeviceError>,
+pub(super) struct Kernel {
+    pub id: &'static str,
+    pub signature: &'static str,
+    pub fits: fn(&[Value]) -> bool,
+    pub variants: fn(&[Value], &Found) -> Result<&'static [Variant], DeviceError>,
 }
 
-/// Every kernel that programs launch. To add one: its entry points, and a row here.
+/// Every kernel that programs launch, but for those of a decode step ([`layers`]). To add one: its entry points, and a row
+/// here.
 static KERNELS: &[Kernel] = &[
     Kernel {
         id: "memory_read",
@@ -157,7 +159,7 @@ fn bytes_of(precision: u32) -> Option<u64> {
 }
 
 fn find(id: &str) -> Option<&'static Kernel> {
-    KERNELS.iter().find(|kernel| kernel.id == id)
+    KERNELS.iter().chain(layers::KERNELS).find(|kernel| kernel.id == id)
 }
 
 /// Names of the ways to run a kernel; none if there is no such kernel.
@@ -204,6 +206,9 @@ pub(super) fn geometry(
     let blocks = match variant.blocks {
         Blocks::PerUnit(blocks) => blocks * device.info.compute_units.max(1),
         Blocks::Asked => asked.max(1),
+        Blocks::Of(blocks) => {
+            u32::try_from(blocks(args, variant.threads).max(1)).unwrap_or(i32::MAX as u32).min(i32::MAX as u32)
+        }
         Blocks::Words(each) | Blocks::Lanes(each) => {
             let work = args.iter().find_map(|arg| if let Value::U64(work) = arg { Some(*work) } else { None });
             let each = u64::from(each) * u64::from(variant.threads);

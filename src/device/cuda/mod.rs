@@ -8,6 +8,7 @@ mod driver;
 mod handles;
 mod images;
 mod kernels;
+mod layers;
 mod library;
 mod memory;
 mod products;

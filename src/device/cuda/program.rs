@@ -190,7 +190,7 @@ impl Work {
 /// Entries that the library makes of a product: parts of its sums may be cleared, made and added up by kernels of their own.
 const PRODUCT_ENTRIES: u64 = 4;
 /// Arguments of a kernel, at most.
-const ARGUMENTS_MAX: usize = 8;
+const ARGUMENTS_MAX: usize = 16;
 
 /// A program ready to run.
 pub(super) struct Recorded {

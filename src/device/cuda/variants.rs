@@ -3,6 +3,8 @@
 //! Entry points work with any number of blocks and threads, so a way is a row here and no code. A race chooses among
 //! them: few, since each costs a race on every case.
 
+use super::kernels::Value;
+
 /// How many blocks a launch has.
 #[derive(Clone, Copy)]
 pub(super) enum Blocks {
@@ -14,6 +16,8 @@ pub(super) enum Blocks {
     Words(u32),
     /// As many as it takes for each thread to work on so many lanes.
     Lanes(u32),
+    /// As many as the arguments say, for blocks of so many threads.
+    Of(fn(&[Value], u32) -> u64),
 }
 
 /// A way to run a kernel.
@@ -26,7 +30,7 @@ pub(super) struct Variant {
     pub module: &'static str,
 }
 
-const fn way(name: &'static str, entry: &'static str, threads: u32, blocks: Blocks) -> Variant {
+pub(super) const fn way(name: &'static str, entry: &'static str, threads: u32, blocks: Blocks) -> Variant {
     Variant { name, entry, threads, blocks, module: "" }
 }
 

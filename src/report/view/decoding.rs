@@ -334,6 +334,7 @@ pub(super) fn attention(cases: &[CaseData<'_>]) -> Option<Curves> {
         y,
         curves,
         marks: Vec::new(),
+        marked: String::new(),
         thresholds: Vec::new(),
     })
 }

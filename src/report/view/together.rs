@@ -49,6 +49,7 @@ pub(super) fn together(all: &[Silhouette], watermark: Option<String>, anchors: &
         y: format!("Throughput in {precision} ({prefix}{unit})"),
         curves: roofs.iter().map(curve).collect(),
         marks: Vec::new(),
+        marked: String::new(),
         thresholds: Vec::new(),
     });
     let caption = format!(

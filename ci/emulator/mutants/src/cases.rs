@@ -1,16 +1,16 @@
 //! The cases and launches that reach every edge of each kernel on the emulated device of four multiprocessors: less than
 //! a tile, whole tiles, more tiles than warps, rows, packs and words that are left; more work than blocks.
 
-use crate::products;
+use crate::{layers, products};
 use rooflint::device::{Arg, Pattern, Slot, Step};
 use rooflint::record::{AxisValue, Case, Precision};
 
 /// A launch on buffers of its own, with the words of each and what is in them.
 pub struct Direct {
-    kernel: &'static str,
+    pub kernel: &'static str,
     pub buffers: Vec<(usize, Filling)>,
-    numbers: Vec<Arg>,
-    grid: u32,
+    pub numbers: Vec<Arg>,
+    pub grid: u32,
 }
 
 /// What a buffer holds.
@@ -116,7 +116,7 @@ fn precision(entry: &str) -> (u32, &'static str) {
     }
 }
 
-/// Kernels that programs launch.
+/// Kernels that programs launch, but for those of a decode step.
 const LAUNCHED: &[&str] =
     &["cache_read", "chase", "empty", "fma", "intensity", "memory_copy", "memory_read", "memory_triad", "memory_write"];
 
@@ -125,6 +125,9 @@ const POISON: Filling = Filling::Pattern(Pattern::Poison);
 /// Launches that no benchmark makes, within the kernel's contract: more work than blocks have threads, numbers of
 /// steps and lanes that fill no turn and no block, buffers with room behind what the kernel may touch.
 pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
+    if let Some(launches) = layers::direct(kernel, entry) {
+        return launches;
+    }
     let Some(kernel) = LAUNCHED.iter().find(|launched| **launched == kernel) else { return Vec::new() };
     let words = || Filling::Pattern(Pattern::Words { seed: 3 });
     let reals = |seed| Filling::Pattern(Pattern::Uniform { precision: Precision::F32, seed });

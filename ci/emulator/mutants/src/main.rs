@@ -10,6 +10,7 @@
 
 mod cases;
 mod clocks;
+mod layers;
 mod listed;
 mod operators;
 mod products;

@@ -180,12 +180,15 @@ impl Bench {
 }
 
 /// The ways to run a step that use an entry point: their names begin with the last part of its name, or are what a
-/// product's ends with.
+/// product's ends with. Ways that are no more than a number of threads differ in nothing but that.
 fn ways(device: &mut dyn Device, step: &Step, entry: &str) -> Result<Vec<Step>, DeviceError> {
     let part = entry.rsplit('_').next().unwrap_or(entry);
     let uses = |option: &Step| match option {
         Step::Matmul { plan, .. } => entry.ends_with(plan),
-        other => other.variant() == "only" || other.variant().split('_').next() == Some(part),
+        other => {
+            let first = other.variant().split('_').next();
+            first == Some(part) || ["only", "threads"].map(Some).contains(&first)
+        }
     };
     Ok(device.options(step)?.into_iter().filter(uses).collect())
 }

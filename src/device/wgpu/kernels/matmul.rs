@@ -1,6 +1,7 @@
 //! Matrix products by our own WGSL: tiles in work-group memory, strips and wide strips without it, and split sums for few
 //! rows.
 
+use super::numbers::pairs;
 use super::{ALIGNMENT, Binding, Code, Dispatch, Facts, constants};
 use crate::device::{DeviceError, MatmulDesc, Provider};
 use crate::record::Precision;
@@ -78,37 +79,13 @@ pub(in super::super) fn plans(desc: &MatmulDesc, facts: &Facts) -> Vec<&'static 
 /// k's that one dispatch adds up, at most: its loops stay below 65 535 turns.
 const DEPTH_MAX: u64 = 32_768;
 
-/// The format's part of the prefix: how numbers are read from a and b, and put into c. Two 16-bit numbers share a word,
-/// the one of the even index in its low half; every language below has the operations on words.
+/// The format's part of the prefix: how numbers are read from a and b, and put into c.
 fn format(precision: Precision) -> String {
-    let pairs = match precision {
-        Precision::F16 => {
-            "fn unpack(word: u32) -> vec2<f32> { return unpack2x16float(word); }\n\
-             // To the nearest, ties to even, before the conversion, whose rounding no language fixes.\n\
-             fn nearest(x: f32) -> f32 {\n\
-             \x20   let bits = bitcast<u32>(x);\n\
-             \x20   let normal = bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u);\n\
-             \x20   return select(normal, round(x * 16777216.0) * 5.9604644775390625e-8, abs(x) < 6.103515625e-5);\n\
-             }\n\
-             fn pack(x: vec2<f32>) -> u32 { return pack2x16float(vec2<f32>(nearest(x.x), nearest(x.y))); }\n"
-        }
-        Precision::Bf16 => {
-            "fn unpack(word: u32) -> vec2<f32> {\n\
-             \x20   return vec2<f32>(bitcast<f32>(word << 16u), bitcast<f32>(word & 0xffff0000u));\n\
-             }\n\
-             // To the nearest, ties to even.\n\
-             fn upper(x: f32) -> u32 {\n\
-             \x20   let bits = bitcast<u32>(x);\n\
-             \x20   return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;\n\
-             }\n\
-             fn pack(x: vec2<f32>) -> u32 { return upper(x.x) | (upper(x.y) << 16u); }\n"
-        }
-        _ => {
-            let words = include_str!("../../../../kernels/matmul/wgpu_words.wgsl").to_owned();
-            return words + include_str!("../../../../kernels/matmul/wgpu_quads.wgsl");
-        }
-    };
-    pairs.to_owned() + include_str!("../../../../kernels/matmul/wgpu_pairs.wgsl")
+    if precision == Precision::F32 {
+        let words = include_str!("../../../../kernels/matmul/wgpu_words.wgsl").to_owned();
+        return words + include_str!("../../../../kernels/matmul/wgpu_quads.wgsl");
+    }
+    pairs(precision).to_owned() + include_str!("../../../../kernels/matmul/wgpu_pairs.wgsl")
 }
 
 /// The dispatches of a product of buffers of so many bytes: bands of rows, each in parts of the k's.

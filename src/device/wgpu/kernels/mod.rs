@@ -6,14 +6,21 @@
 //! work longer than one dispatch should take. No loop of an invocation runs as often as 65 535 times: Mesa's
 //! software driver silently ends it there. No kernel depends on the size of a subgroup.
 
+mod activate;
+mod add_norm;
+mod attention;
 mod cache_read;
 mod chase;
+mod embed;
 mod empty;
 mod fma;
 mod intensity;
 mod matmul;
 mod memory;
+mod numbers;
 mod pattern;
+mod rotate;
+mod rows;
 
 use std::ops::Range;
 
@@ -33,6 +40,12 @@ static KERNELS: &[&Kernel] = &[
     &fma::KERNEL,
     &intensity::KERNEL,
     &empty::KERNEL,
+    &embed::KERNEL,
+    &add_norm::KERNEL,
+    &rotate::KERNEL,
+    &attention::KERNEL,
+    &attention::JOIN,
+    &activate::KERNEL,
 ];
 
 /// The kernel with an id.

@@ -170,6 +170,7 @@ fn user_rate(known: &Known<'_>) -> Option<Plot> {
             y: "Tokens per second of one user".to_owned(),
             curves: curves.collect::<Option<_>>()?,
             marks: Vec::new(),
+            marked: "where a claim is reached".to_owned(),
             thresholds: vec![
                 Threshold { name: format!("asked for: {}", number(asked)), y: asked },
                 Threshold { name: format!("reading: {}", number((reading * 10.0).round() / 10.0)), y: reading },
