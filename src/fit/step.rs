@@ -11,10 +11,14 @@ use super::fitted::{Fitted, Prepared};
 use super::known::{Known, exponent};
 use super::law::{Join, Law, Parameter, Role, Row};
 use super::{attention, matmul};
-use crate::record::Precision;
+use crate::llm;
+use crate::record::{Case, Precision};
 
 /// Its id.
 pub const ID: &str = "decode_step";
+
+/// The benchmark that measures steps here.
+const OWN: &str = "decode";
 
 /// Products of a layer: query, key and value together; attention's output; the MLP up; the MLP down.
 pub const PRODUCTS: f64 = 4.0;
@@ -22,7 +26,7 @@ pub const PRODUCTS: f64 = 4.0;
 /// Steps by precision. Only those of one GPU: of several, links take part.
 pub fn prepare(known: &Known, items: &[Measured], laws: &[Fitted]) -> Vec<Prepared> {
     let mut kinds: BTreeMap<Precision, Vec<Row>> = BTreeMap::new();
-    for item in items.iter().filter(|item| item.record.case.benchmark == ID) {
+    for item in items.iter().filter(|item| [ID, OWN].contains(&item.record.case.benchmark.as_str())) {
         if let Some(precision) = item.summary.precision {
             kinds.entry(precision).or_default().extend(row(item));
         }
@@ -33,7 +37,10 @@ pub fn prepare(known: &Known, items: &[Measured], laws: &[Fitted]) -> Vec<Prepar
 fn row(item: &Measured) -> Option<Row> {
     let case = &item.record.case;
     let [layers, batch, context] = [case.count("layers")?, case.count("batch")?, case.count("context")?];
-    let kv = case.count("kv_bytes")?;
+    // Timed operation by operation, or as a graph, a step has other gaps.
+    let usual = case.word("detail").is_none_or(|detail| detail == "whole")
+        && case.word("submit").is_none_or(|submit| submit == "stream");
+    let kv = case.count("kv_bytes").or_else(|| kv_bytes(case, layers, batch, context)).filter(|_| usual)?;
     let alone = case.count("tensor").is_none_or(|ranks| ranks == 1);
     let [l, b] = [layers, batch].map(|count| count as f64);
     (alone && layers > 0 && batch > 0).then(|| Row {
@@ -46,6 +53,15 @@ fn row(item: &Measured) -> Option<Row> {
         at: [b.log2(), (context.max(1) as f64).log2(), l.log2()],
         decodes: true,
     })
+}
+
+/// Bytes of keys and values that a step of a model of the catalogue reads.
+fn kv_bytes(case: &Case, layers: u64, batch: u64, context: u64) -> Option<u64> {
+    let model = llm::find(case.word("model")?).ok()?;
+    let shape = llm::DecodeShape::new(&model, 1, 1, Some(layers)).ok()?;
+    let precision: Precision = case.word("precision")?.parse().ok()?;
+    let read = |operation: llm::DecodeOperation| operation.instances * operation.kv_read;
+    Some(shape.operations(batch, context).into_iter().map(read).sum::<u64>() * precision.size())
 }
 
 fn prepared(known: &Known, precision: Precision, rows: Vec<Row>, laws: &[Fitted]) -> Prepared {

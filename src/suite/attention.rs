@@ -119,7 +119,7 @@ impl Benchmark for Attention {
         let (kv_heads, batches, contexts): (&[u64], &[u64], &[u64]) = match (request.profile, device.kind) {
             (_, DeviceKind::Emulated) => (&[4, 2, 1], &[1, 3], &[40]),
             (Profile::Quick, DeviceKind::Software) => (&[8], &[1], &[2048]),
-            (Profile::Quick, _) => (&[8], &[1, 8], &[4096]),
+            (Profile::Quick, _) => (&[8], &[1], &[4096]),
             (Profile::Standard, DeviceKind::Software) => (&[32, 8], &[1, 4], &[512, 2048]),
             (Profile::Standard, _) => (&[32, 8, 1], &[1, 8, 64], &[512, 4096, 32_768]),
             (Profile::Full, _) => {
@@ -168,7 +168,7 @@ impl Benchmark for Attention {
             return Some(format!("a head has a multiple of 8 numbers, not {head_dim}"));
         }
         let page = case.count("page").unwrap_or(0);
-        (page % 16 != 0).then(|| format!("a page is a multiple of 16 tokens, not {page}"))
+        (!page.is_multiple_of(16)).then(|| format!("a page is a multiple of 16 tokens, not {page}"))
     }
 
     fn work(&self, case: &Case) -> Work {

@@ -11,7 +11,7 @@ use crate::conformance::once;
 use crate::decode_reference::{self as reference, About, Heads};
 
 /// Backends whose devices must have the kernels.
-const BACKENDS: &[&str] = &["cuda", "wgpu"];
+const BACKENDS: &[&str] = &["cpu", "cuda", "wgpu"];
 
 const FORMATS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Bf16];
 

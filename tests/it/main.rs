@@ -36,6 +36,8 @@ mod cuda_library;
 mod cuda_matmul;
 /// The decode step: against a plain transformer, its check, its cases, its refusals.
 mod decode;
+/// Decode steps as curves, and what a report shows of them.
+mod decode_curves;
 /// The kernels of a decode step on every device, against binary64.
 mod decode_kernels;
 /// The kernels of a decode step in binary64.

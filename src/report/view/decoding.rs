@@ -308,9 +308,12 @@ pub(super) fn sentence(curves: &[DecodeCurve]) -> Option<String> {
     ))
 }
 
+/// KV heads, heads, batch and format of attention.
+type Heads = (u64, u64, u64, String);
+
 /// Attention's time over the context, a curve for each kind of heads and batch; `None` where only one context was measured.
 pub(super) fn attention(cases: &[CaseData<'_>]) -> Option<Curves> {
-    let mut groups: BTreeMap<(u64, u64, u64, String), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Heads, Vec<(f64, f64)>> = BTreeMap::new();
     for data in cases.iter().filter(|data| data.record.case.benchmark == "attention") {
         let case = &data.record.case;
         let (Some(summary), false) = (&data.summary, case.axes.contains_key("page")) else { continue };
@@ -322,7 +325,7 @@ pub(super) fn attention(cases: &[CaseData<'_>]) -> Option<Curves> {
         let precision = clean(case.word("precision").unwrap_or(""));
         groups.entry((kv_heads, heads, batch, precision)).or_default().push((context as f64, summary.time.value));
     }
-    let curve = |((kv_heads, heads, batch, precision), mut points): ((u64, u64, u64, String), Vec<(f64, f64)>)| {
+    let curve = |((kv_heads, heads, batch, precision), mut points): (Heads, Vec<(f64, f64)>)| {
         points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let name = format!("{heads} heads over {kv_heads}, batch {batch}, {precision}");
         (points.len() > 1).then_some(Curve { name, points })

@@ -96,7 +96,7 @@ impl Choice<'_> {
                 Extent::new(LARGE, BATCHES, &[1024, 8192]).some_halved(),
             ],
             (_, false) => vec![
-                Extent::new(SMALL, &[1, 2, 4, 8, 16, 32, 64], &[256]).up_to(2.5e10),
+                Extent::new(SMALL, &[1, 4, 8, 16, 64], &[256]).up_to(2.5e10),
                 Extent::new(MIDDLE, BATCHES, &[512]).up_to(2e11).some_halved(),
                 Extent::new(MIDDLE, BATCHES, &[2048, 8192]).up_to(2e12).some_halved(),
             ],

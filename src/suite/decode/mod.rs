@@ -195,7 +195,7 @@ impl Benchmark for Decode {
                 point.model, point.context
             ));
         }
-        if point.page % 16 != 0 {
+        if !point.page.is_multiple_of(16) {
             return Some(format!("a page is a multiple of 16 tokens, not {}", point.page));
         }
         let needed = self.footprint(device, case);
