@@ -414,7 +414,8 @@ fn the_list_of_models_is_that_of_the_catalogue() {
     let mut listed: Vec<String> = axis.words.iter().map(|word| (*word).to_owned()).collect();
     let sizes: Vec<u64> = listed.iter().map(|id| llm::find(id).unwrap().parameters()).collect();
     assert!(sizes.is_sorted(), "models are listed from small to large");
-    (known.sort(), listed.sort());
+    known.sort();
+    listed.sort();
     assert_eq!(known, listed);
     for (id, what) in [("mixtral_8x7b", "experts"), ("gopher_280b", "relative")] {
         let error = DecodeShape::new(&llm::find(id).unwrap(), 1, 1, None).unwrap_err().to_string();
