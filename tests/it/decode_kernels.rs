@@ -200,7 +200,7 @@ const LAYER: u32 = 4;
 #[test]
 fn add_norm_adds_and_normalises() {
     each_device(|device| {
-        for (rows, width) in [(1, 8), (2, 40), (5, 576), (3, 2056), (2, 8200)] {
+        for (rows, width) in [(1, 8), (2, 40), (5, 576), (3, 2056), (2, 8200), (1030, 8)] {
             for (format, flags) in FORMATS.into_iter().flat_map(|format| (0..8).map(move |flags| (format, flags))) {
                 // Far from zero, so that a variance about anything but the mean shows.
                 let held = |count, seed| Held::random(format, count, 2.0, seed);
