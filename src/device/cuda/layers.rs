@@ -222,9 +222,13 @@ fn activate_blocks(args: &[Value], threads: u32) -> u64 {
     blocks(rows, inner * bytes_of(precision).unwrap_or(4), 16, threads)
 }
 
+/// Blocks that take a row each, at most: hardly more run at once, and those that are done take another row.
+const ROWS_AT_ONCE: u64 = 1024;
+
 /// A block for each row.
 fn rows(args: &[Value], _threads: u32) -> u64 {
-    args.iter().find_map(|arg| if let Value::U64(rows) = arg { Some(*rows) } else { None }).unwrap_or(0)
+    let rows = args.iter().find_map(|arg| if let Value::U64(rows) = arg { Some(*rows) } else { None });
+    rows.unwrap_or(0).min(ROWS_AT_ONCE)
 }
 
 /// The ways of a kernel that has one entry for each format, by the `precision` argument, `behind` the last but so many.

@@ -47,7 +47,9 @@ pub fn direct(kernel: &str, entry: &str) -> Option<Vec<Direct>> {
                 let buffers = vec![matrix(1), matrix(2), of_row(3), of_row(4), of_row(5), sum, out];
                 of("add_norm", buffers, &[rows, width], &[code, flags])
             };
-            [(1, 8, 0), (2, 520, 7), (3, 2056, 1), (2, 8200, 7), (2, 9000, 0), (2, 1032, 4)].map(launch).into()
+            [(1, 8, 0), (2, 520, 7), (3, 2056, 1), (2, 8200, 7), (2, 9000, 0), (2, 1032, 4), (1030, 8, 0)]
+                .map(launch)
+                .into()
         }
         "rotate" => {
             let launch = |(rows, heads, kv_heads, dim, position, page, flags): (u64, u64, u64, u64, u64, u64, u32)| {
