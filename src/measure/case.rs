@@ -6,7 +6,7 @@ use crate::device::{BufferId, Detail, Device, DeviceError, Pattern, Program, Sta
 use crate::measure::race;
 use crate::measure::sampling::{Energy, Sampler};
 use crate::measure::settings::Settings;
-use crate::record::{Case, CheckFailure, CheckPassed, Measurement, Outcome};
+use crate::record::{Case, CheckFailure, CheckPassed, Link, Measurement, Outcome};
 use crate::suite::{Benchmark, CheckError, Load, Outputs, Stop};
 use crate::units::{ByteCount, Ratio, Seconds};
 
@@ -139,11 +139,17 @@ fn attempt(
             (warm_up, samples, stop)
         }
     };
-    let (repeats, energy) = (sampler.repeats, sampler.energy);
+    let link = if benchmark.crosses_link(case) { sampler.link()? } else { None };
+    let (repeats, energy, untold) = (sampler.repeats, sampler.energy, std::mem::take(&mut sampler.untold));
     // What the timed windows met is among them.
     let mut conditions = device.conditions();
     if let Some(Energy { drawn_j, lasted_s }) = energy {
         conditions.insert("energy".to_owned(), format!("{drawn_j:.3} J in {lasted_s:.6} s"));
+    }
+
+    conditions.extend(link.iter().flat_map(Link::conditions));
+    if !untold.is_empty() {
+        conditions.insert("not_told".to_owned(), untold.join(", "));
     }
 
     watch(Phase::Checking);

@@ -33,7 +33,12 @@ static META: Meta = Meta {
     axes: &[
         Axis { name: "route", about: "from where to where", words: &ROUTES, range: WORDS_ONLY },
         Axis { name: "size", about: "bytes copied, in each direction", words: &[], range: [64, 1 << 40] },
-        Axis { name: "peer", about: "number of the device copied to, as in its selector", words: &[], range: [0, 1023] },
+        Axis {
+            name: "peer",
+            about: "number of the device copied to, as in its selector",
+            words: &[],
+            range: [0, 1023],
+        },
         Axis {
             name: "access",
             about: "whether the two devices reach each other's memory (on), or the driver stages copies to a peer (off)",
@@ -128,11 +133,11 @@ impl Benchmark for Transfer {
             device.fill(to, Pattern::Poison)?;
             Ok([from, to])
         };
-        let program = |step, bindings, outputs| Program { steps: vec![step], bindings, outputs, submit: Submit::Stream };
+        let program =
+            |step, bindings, outputs| Program { steps: vec![step], bindings, outputs, submit: Submit::Stream };
         if directions(case) == 2 {
             let (there, back) = (pair(from, to, 0)?, pair(to, from, 1)?);
-            let step =
-                Step::Copies { first: [Slot(0), Slot(1)], second: [Slot(2), Slot(3)], bytes: size };
+            let step = Step::Copies { first: [Slot(0), Slot(1)], second: [Slot(2), Slot(3)], bytes: size };
             return Ok(program(step, vec![[there, back].concat()], vec![there[1], back[1]]));
         }
         let mut bindings = Vec::new();
@@ -172,7 +177,11 @@ fn to_peers(case: Case, peers: &[u64], request: &Request) -> Vec<Case> {
     let usual_access = || ACCESS.iter().map(|word| AxisValue::from(*word)).collect();
     let access: Vec<AxisValue> = request.axes.get("access").cloned().unwrap_or_else(usual_access);
     let with = |peer: &AxisValue| case.with("peer", peer.clone());
-    peers.iter().map(with).flat_map(|case| access.iter().map(move |access| case.with("access", access.clone()))).collect()
+    peers
+        .iter()
+        .map(with)
+        .flat_map(|case| access.iter().map(move |access| case.with("access", access.clone())))
+        .collect()
 }
 
 /// What a device lacks for a case, if it lacks something.

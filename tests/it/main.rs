@@ -34,6 +34,10 @@ mod cuda;
 mod cuda_library;
 /// The CUDA backend's matrix products and units.
 mod cuda_matmul;
+/// What the management library tells, in records, report and health.
+mod cuda_telemetry;
+/// Transfers both ways at once and to another device.
+mod cuda_transfer;
 /// Export formats: what other tools read back is what the run says.
 mod export;
 /// What goes wrong costs the case it happened in and nothing else.

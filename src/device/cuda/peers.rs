@@ -204,7 +204,8 @@ impl Peers {
             }
         };
         let mut error = None;
-        let memory = peer.within(|| Ok(DeviceMemory::new(bytes).map_err(|failed| error = Some(refused(failed))).ok()))?;
+        let memory =
+            peer.within(|| Ok(DeviceMemory::new(bytes).map_err(|failed| error = Some(refused(failed))).ok()))?;
         match error {
             Some(error) => Err(error),
             None => Ok(PeerMemory { memory, peer, access }),

@@ -338,8 +338,7 @@ impl Recorded {
             }
             Step::Copy { from, to, bytes } => self.bind_copy(row, [*from, *to], bytes.0),
             Step::Copies { first, second, bytes } => {
-                let (first, second) =
-                    (self.bind_copy(row, *first, bytes.0)?, self.bind_copy(row, *second, bytes.0)?);
+                let (first, second) = (self.bind_copy(row, *first, bytes.0)?, self.bind_copy(row, *second, bytes.0)?);
                 let side = match &self.side {
                     Some(side) => Rc::clone(side),
                     None => Rc::clone(self.side.insert(Rc::new(Side::new()?))),

@@ -199,7 +199,7 @@ pub fn patterns() -> Vec<Pattern> {
     let mut all = vec![Pattern::Zeros, Pattern::Poison];
     for seed in [7, u64::MAX / 3] {
         all.push(Pattern::Words { seed });
-        let numbers = [Precision::F64, Precision::F32, Precision::F16, Precision::Bf16];
+        let numbers = [Precision::F64, Precision::F32, Precision::F16, Precision::Bf16, Precision::Fp8E4m3];
         all.extend(numbers.into_iter().filter_map(|form| Pattern::uniform(form, seed)));
         all.extend(numbers.into_iter().chain([Precision::I32]).filter_map(|form| Pattern::integers(form, seed)));
     }
