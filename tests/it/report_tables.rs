@@ -54,7 +54,7 @@ fn transfers_both_ways_and_to_peers_have_rows_of_their_own() {
         found.unwrap_or_else(|| panic!("no '{words}' with {rate} in {text}"))
     };
     let order = [
-        at("both directions at once, pinned", "50."),
+        at("both directions at once, pinned", "49.99"),
         at("to device 0, its memory reached directly", "260"),
         at("to device 1, its memory reached directly", "270"),
         at("to device 1, staged through the host", "21."),
