@@ -444,7 +444,9 @@ fn cases_are_distinct_and_within_their_axes() {
             for case in cases {
                 assert_eq!((case.benchmark.as_str(), case.seed), (meta.id, 42));
                 // Bursts do not say that they are, nor do others what is usual.
-                let told = |axis: &&Axis| !["load", "accesses", "accumulate", "library"].contains(&axis.name);
+                let told = |axis: &&Axis| {
+                    !["load", "accesses", "accumulate", "library", "peer", "access"].contains(&axis.name)
+                };
                 let named = meta.axes.iter().filter(told).map(|axis| axis.name);
                 assert!(case.axes.keys().eq(sorted(named).iter()), "{}", case.key());
                 for axis in meta.axes.iter().filter(told) {

@@ -142,9 +142,9 @@ pub fn link_during<T>(device: &DeviceInfo, work: impl FnOnce() -> T) -> (T, Opti
     match find(device) {
         Ok(gpu) => {
             let (result, link) = gpu.link_during(work);
-            return (result, Some(link));
+            (result, Some(link))
         }
-        Err(why) => return (work(), Some(Link::unknown(why))),
+        Err(why) => (work(), Some(Link::unknown(why))),
     }
     #[cfg(not(feature = "nvml"))]
     (work(), Some(Link::unknown(Unknown::NotSupported)))

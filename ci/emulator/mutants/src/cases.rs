@@ -178,7 +178,11 @@ pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
             // The last lane in each part of a block's chains, and the one after it; steps that fill no turn, and some turns
             // and rounds.
             let parts = (0..17).map(|part| 256 * part + 101);
-            parts.flat_map(|lanes| [(lanes, 5), (lanes + 1, 300 + lanes / 16)]).chain([(1, 0), (1, 512), (1, 513)]).map(of).collect()
+            parts
+                .flat_map(|lanes| [(lanes, 5), (lanes + 1, 300 + lanes / 16)])
+                .chain([(1, 0), (1, 512), (1, 513)])
+                .map(of)
+                .collect()
         }
         "intensity" => {
             let numbers = |words, steps, every| {
