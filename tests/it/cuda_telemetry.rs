@@ -5,7 +5,7 @@ use rooflint::record::{Measurement, Reading, Run};
 
 use crate::cuda::emulated;
 
-const COPY: &str = "run --device cuda:0 --bench transfer --axis route=pinned_to_device --axis size=1MiB --budget 4s --out \
+const COPY: &str = "run --device cuda:0 --bench transfer --axis route=pinned_to_device --axis size=1MiB --budget 60s --out \
                     here";
 
 /// A run of copies from the host under a fault, and its report.

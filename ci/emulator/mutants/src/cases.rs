@@ -175,14 +175,11 @@ pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
             let numbers =
                 |lanes, steps| vec![short(format), wide(lanes), wide(steps), Arg::F64(factor), Arg::F64(term)];
             let of = |(lanes, steps)| of(vec![(2 * lanes as usize + 100, POISON)], numbers(lanes, steps), 0);
-            // The last lane in each part of a block's chains, and the one after it; steps that fill no turn, and some turns
-            // and rounds.
-            let parts = (0..17).map(|part| 256 * part + 101);
-            parts
-                .flat_map(|lanes| [(lanes, 5), (lanes + 1, 300 + lanes / 16)])
-                .chain([(1, 0), (1, 512), (1, 513)])
-                .map(of)
-                .collect()
+            // The last lane in each part of a block's chains, alone in its register and with another where two fit; steps
+            // that fill no turn, and some turns and rounds.
+            let parts = (0..17).flat_map(|part| [256 * part + 101, 256 * part + 102]);
+            let few = [(1, 0), (1, 512), (1, 513)];
+            parts.flat_map(|lanes| [(lanes, 5), (lanes, 300 + lanes / 16)]).chain(few).map(of).collect()
         }
         "intensity" => {
             let numbers = |words, steps, every| {
