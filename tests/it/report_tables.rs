@@ -81,7 +81,7 @@ fn a_slow_link_and_others_on_the_device_are_told_with_what_to_do() {
         "Other processes computed on this device: before the run 2 (process 17 with 2 GiB, process 18 with 2 GiB).";
     assert!(told.contains(&company), "{told:#?}");
     let text = markdown::render(&view, markdown::Plots::Omitted);
-    assert!(text.contains("Other processes after the run") && text.contains("not permitted"), "{text}");
+    assert!(text.contains("Other processes on it after the run") && text.contains("not permitted"), "{text}");
     // In order and alone: nothing to say.
     run.header.environment.other_processes = others(Reading::Value(Vec::new()));
     let Outcome::Measured(measured) = &mut run.records[0].outcome else { panic!("measured") };
