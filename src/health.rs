@@ -2,7 +2,7 @@
 //! where those of healthy cards do. Pure: what was read and measured in, a judgement out.
 
 use crate::hardware::{Gpu, HardwareError, Rate, identify};
-use crate::record::{Card, DeviceInfo, DeviceKind, Outcome, Precision, Reading, Record};
+use crate::record::{Card, DeviceInfo, DeviceKind, Link, Outcome, Precision, Reading, Record};
 use crate::summary::Summary;
 use crate::units::{Hertz, with_prefix};
 
@@ -73,8 +73,8 @@ const SAME_POWER_W: f64 = 1.0;
 /// Difference in memory at which it is another board: drivers and ECC keep a few percent for themselves.
 const SAME_MEMORY: f64 = 0.10;
 
-/// Judges a card by what it says of itself before and after, and by the records of `memory`, `fma`, `mma` and `matmul` on
-/// it.
+/// Judges a card by what it says of itself before and after, and by the records of `memory`, `fma`, `mma`, `matmul`
+/// and `transfer` on it.
 ///
 /// # Errors
 /// [`HardwareError`] if the embedded datasheets are damaged.
@@ -82,7 +82,10 @@ pub fn judge(device: &DeviceInfo, before: &Card, after: &Card, records: &[Record
     let sheet = identify(&device.name)?;
     let mut findings = Findings { checks: Vec::new(), low: Vec::new(), unknown: Vec::new() };
     findings.sku(device, before, sheet.as_ref());
-    findings.setting(before, after);
+    findings.setting(before);
+    let moving = link_of(records);
+    findings.link(before, moving);
+    findings.company(before, after);
     let faults = throttles(records);
     findings.throttling(&faults);
     if let Some(sheet) = &sheet {
@@ -97,7 +100,7 @@ pub fn judge(device: &DeviceInfo, before: &Card, after: &Card, records: &[Record
     if device.kind != DeviceKind::Hardware {
         findings.unknown.push("the device is no hardware: its times mean nothing".to_owned());
     }
-    let causes = causes(before, &faults);
+    let causes = causes(moving.unwrap_or(before.link), &faults);
     let verdict = match (findings.unknown.is_empty(), findings.low.is_empty()) {
         (false, _) => Verdict::Unknown { why: findings.unknown },
         (true, true) => Verdict::Healthy,
@@ -146,8 +149,8 @@ impl Findings {
         }
     }
 
-    /// Whether it is set as it was shipped, and alone.
-    fn setting(&mut self, before: &Card, after: &Card) {
+    /// Whether it is set as it was shipped.
+    fn setting(&mut self, before: &Card) {
         let (limit, own) = (before.power_limit_w, before.power_limit_default_w);
         match (limit.value(), own.value()) {
             (Some(limit), Some(own)) if !((limit - own).abs() <= SAME_POWER_W) => {
@@ -169,22 +172,38 @@ impl Findings {
         if sliced {
             self.unknown.push("it is cut into slices (MIG): a slice is no card".to_owned());
         }
-        // The link sleeps when nothing moves: what it can do is told by its width.
-        let [width, full] = before.pcie_width;
-        let narrow = width.value().zip(full.value()).is_some_and(|(width, full)| width < full);
-        let expected = full.value().map(|full| format!("x{full}"));
-        let [generation, _] = after.pcie_generation;
-        let found = format!("{}, generation {}", width.map(|width| format!("x{width}")).words(), generation.words());
-        self.add("link to the host", found, expected, if narrow { Mark::Note } else { Mark::Fine });
-        let others = before.other_processes.value().max(after.other_processes.value());
-        let shared = others.is_some_and(|others| others > 0);
-        let found = before.other_processes.words();
+    }
+
+    /// Whether it is alone, before and after.
+    fn company(&mut self, before: &Card, after: &Card) {
+        let (before, after) = (&before.other_processes, &after.other_processes);
+        let [first, last] = [before, after].map(|list| list.as_ref().map(Vec::len).value());
+        let found = match before == after {
+            true => before.list(),
+            false => format!("{} before, {} after", before.list(), after.list()),
+        };
         // That nobody tells is no proof that nobody is there.
-        let mark = if others == Some(0) { Mark::Fine } else { Mark::Note };
-        self.add("other processes", found, Some("0".to_owned()), mark);
-        if shared {
+        let mark = if first == Some(0) && last == Some(0) { Mark::Fine } else { Mark::Note };
+        self.add("other processes", found, Some("none".to_owned()), mark);
+        if first.max(last) > Some(0) {
             self.unknown.push("other processes compute on it: end them and ask again".to_owned());
         }
+    }
+
+    /// The link to the host: while data moved over it where that was looked at, since it sleeps when nothing moves.
+    fn link(&mut self, card: &Card, moving: Option<Link>) {
+        let link = moving.unwrap_or(card.link);
+        let (rest, narrow) = match moving {
+            Some(link) => ("", link.is_held_down()),
+            // At rest only its width tells anything.
+            None => (", at rest", Link { generation: [Reading::NotSupported; 2], ..link }.is_held_down()),
+        };
+        let expected = match (link.width[1], link.generation[1]) {
+            (Reading::Value(width), Reading::Value(generation)) => Some(format!("x{width}, generation {generation}")),
+            (Reading::Value(width), _) => Some(format!("x{width}")),
+            _ => None,
+        };
+        self.add("link to the host", format!("{link}{rest}"), expected, if narrow { Mark::Note } else { Mark::Fine });
     }
 
     fn throttling(&mut self, reasons: &[String]) {
@@ -322,8 +341,14 @@ fn clock_of(records: &[Record], units: &Units) -> Option<Hertz> {
     clocks.get(clocks.len() / 2).copied()
 }
 
+/// The link to the host while data moved over it, where that was looked at.
+fn link_of(records: &[Record]) -> Option<Link> {
+    let measured = records.iter().filter(|record| record.case.benchmark == "transfer");
+    measured.filter_map(|record| Link::of(&record.outcome.measurement()?.conditions)).next_back()
+}
+
 /// Likely causes of a low result, in plain words.
-fn causes(card: &Card, throttles: &[String]) -> Vec<String> {
+fn causes(link: Link, throttles: &[String]) -> Vec<String> {
     let because = |reason: &str| match reason {
         "hardware_slowdown" | "power_brake" => "the board protects itself: its power supply or cooling fails",
         "hardware_thermal" | "software_thermal" | "thermal_violation" => "it is too hot: cooling or airflow fails",
@@ -333,7 +358,7 @@ fn causes(card: &Card, throttles: &[String]) -> Vec<String> {
     };
     let mut causes: Vec<_> =
         throttles.iter().map(|reason| format!("likely cause: {} ({reason})", because(reason))).collect();
-    let [width, full] = card.pcie_width;
+    let [width, full] = link.width;
     if width.value().zip(full.value()).is_some_and(|(width, full)| width < full) {
         causes.push("its link to the host is narrower than it can be: it may sit badly in its slot".to_owned());
     }

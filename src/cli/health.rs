@@ -49,6 +49,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let device = device.clone();
     let before = telemetry::card(&device);
     let records = measure(&devices)?;
+    // The worker is gone, so that nobody is taken for another.
     let after = telemetry::card(&device);
     let health = judge(&device, &before, &after, &records).map_err(Failure::usage)?;
     let text = match arguments.json {
@@ -67,7 +68,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 type Measured = (&'static str, &'static [(&'static str, &'static str)], bool);
 
 /// What is measured.
-const MEASURED: [Measured; 5] = [
+const MEASURED: [Measured; 6] = [
+    ("transfer", &[("route", "pinned_to_device")], false),
     ("memory", &[("kernel", "copy")], false),
     ("memory", &[("kernel", "triad")], false),
     ("fma", &[("precision", "f32")], false),

@@ -14,6 +14,7 @@ use crate::measure::lock::{DeviceLock, LockError};
 use crate::measure::plan::{Plan, Planned, plan};
 use crate::measure::settings::Settings;
 use crate::measure::supervisor::{Conduct, Finish, Interrupter, Supervisor, WorkerCommand};
+use crate::measure::telemetry;
 use crate::record::{
     AxisValue, DeviceInfo, DeviceKind, Footer, Header, Line, MatmulShape, Outcome, Provenance, Record, Run, RunRequest,
     SCHEMA_VERSION, ToolInfo,
@@ -250,7 +251,8 @@ pub fn begin(out: Option<&Path>, asked: RunRequest, devices: &[DeviceInfo], plan
     let named = || PathBuf::from(now.strftime("rooflint-%Y%m%d-%H%M%S").to_string());
     let folder = out.map_or_else(named, Path::to_owned);
     report::make_folder(&folder, "choose another --out, or continue the run in it with --resume")?;
-    let environment = environment::read(Duration::from_millis(250));
+    let mut environment = environment::read(Duration::from_millis(250));
+    environment.other_processes = telemetry::other_processes(devices);
     let header = Header {
         schema: SCHEMA_VERSION,
         run_id: format!("{:016x}", RandomState::new().build_hasher().finish()),
@@ -299,7 +301,8 @@ fn timestamp(at: jiff::Timestamp) -> String {
 
 /// Writes a run's last line.
 pub fn close(run: &mut Run, writer: &mut RunWriter, interrupted: bool) -> Result<(), Failure> {
-    let footer = Footer { finished_at: timestamp(jiff::Timestamp::now()), interrupted };
+    let other_processes = telemetry::other_processes(&run.header.devices);
+    let footer = Footer { finished_at: timestamp(jiff::Timestamp::now()), interrupted, other_processes };
     writer.append(&Line::Footer(footer.clone())).map_err(Failure::usage)?;
     run.footer = Some(footer);
     Ok(())

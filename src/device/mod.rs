@@ -51,6 +51,13 @@ pub enum Place {
     HostPinned,
     /// Ordinary host memory.
     HostPageable,
+    /// The memory of another device of the same backend.
+    Peer {
+        /// Its number, as in its selector.
+        device: u32,
+        /// Each of the two devices may reach the other's memory; otherwise the driver stages copies through the host's.
+        access: bool,
+    },
 }
 
 /// A value handed to a kernel.
@@ -165,6 +172,15 @@ pub enum Step {
         /// How much.
         bytes: ByteCount,
     },
+    /// Two copies at the same time, each of so many bytes. The step is done when both are.
+    Copies {
+        /// Source and destination of one.
+        first: [Slot; 2],
+        /// Source and destination of the other.
+        second: [Slot; 2],
+        /// How much each copies.
+        bytes: ByteCount,
+    },
 }
 
 impl Step {
@@ -180,6 +196,7 @@ impl Step {
             Self::Matmul { .. } => "matmul",
             Self::GroupedMatmul { .. } => "grouped_matmul",
             Self::Copy { .. } => "copy",
+            Self::Copies { .. } => "copies",
         }
     }
 
@@ -215,6 +232,7 @@ impl Step {
             Self::Matmul { a, b, c, .. } => [a, b, c].into_iter().for_each(each),
             Self::GroupedMatmul { offsets, a, b, c, .. } => [offsets, a, b, c].into_iter().for_each(each),
             Self::Copy { from, to, .. } => [from, to].into_iter().for_each(each),
+            Self::Copies { first, second, .. } => first.iter_mut().chain(second).for_each(each),
         }
     }
 
@@ -223,7 +241,7 @@ impl Step {
         match self {
             Self::Launch { variant, .. } => variant,
             Self::Matmul { plan, .. } => plan,
-            Self::GroupedMatmul { .. } | Self::Copy { .. } => "",
+            Self::GroupedMatmul { .. } | Self::Copy { .. } | Self::Copies { .. } => "",
         }
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn sample(time: Seconds) -> Sample {
         host_elapsed_s: time,
         clock_hz: None,
         power_w: None,
+        memory_clock_hz: None,
         temperature_c: None,
         preempted: None,
         stolen: None,

@@ -6,7 +6,7 @@ use crate::device::{BufferId, Detail, Device, DeviceError, Mark, Pattern, Progra
 use crate::measure::race;
 use crate::measure::sampling::{Energy, Sampler};
 use crate::measure::settings::Settings;
-use crate::record::{Case, CheckFailure, CheckPassed, Measurement, OperationWork, Outcome, Sample};
+use crate::record::{Case, CheckFailure, CheckPassed, Link, Measurement, OperationWork, Outcome, Sample};
 use crate::suite::{Benchmark, CheckError, Keep, Load, Operation, Outputs, Stop};
 use crate::units::{ByteCount, Ratio, Seconds};
 
@@ -189,11 +189,17 @@ fn attempt(
             (warm_up, samples, stop)
         }
     };
-    let (repeats, energy) = (sampler.repeats, sampler.energy);
+    let link = if benchmark.crosses_link(case) { sampler.link()? } else { None };
+    let (repeats, energy, untold) = (sampler.repeats, sampler.energy, std::mem::take(&mut sampler.untold));
     // What the timed windows met is among them.
     let mut conditions = device.conditions();
     if let Some(Energy { drawn_j, lasted_s }) = energy {
         conditions.insert("energy".to_owned(), format!("{drawn_j:.3} J in {lasted_s:.6} s"));
+    }
+
+    conditions.extend(link.iter().flat_map(Link::conditions));
+    if !untold.is_empty() {
+        conditions.insert("not_told".to_owned(), untold.join(", "));
     }
 
     watch(Phase::Checking);

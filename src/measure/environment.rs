@@ -27,6 +27,7 @@ pub fn read(settle: Duration) -> Environment {
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         huge_pages: line("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| bracketed(&text)),
         other_load: other_load(settle),
+        other_processes: Vec::new(),
         warnings: Vec::new(),
     };
     environment.warnings = warnings(&environment);

@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use crate::device::{Detail, Device, DeviceError, ProgramId, Start, Timing, Wait, Window};
-use crate::measure::telemetry::{Around, POWER_CAP, Telemetry};
-use crate::record::{Protocol, Rejection, Sample, StopReason, TimerInfo, WarmUp};
+use crate::measure::telemetry::{Around, POWER_CAP, Telemetry, link_during};
+use crate::record::{Link, Protocol, Rejection, Sample, StopReason, TimerInfo, WarmUp};
 use crate::stats::{Sorted, Stop, StoppingRule, median_interval, settled};
 use crate::summary::{CONFIDENCE, Estimate};
 use crate::units::{Ratio, Seconds};
@@ -25,6 +25,9 @@ const WARM_UP_BLOCKS: usize = 4;
 
 /// Change between blocks of the warm-up below which the rate counts as settled.
 const SETTLED: f64 = 0.01;
+
+/// Length of the window in which the link is looked at: it wakes within milliseconds, and is looked at every ten.
+const LINK_S: f64 = 0.15;
 
 /// Share of a sample lost to other work above which it is rejected: well above timer interrupts, below
 /// what moves a median visibly.
@@ -69,6 +72,8 @@ pub struct Sampler<'a> {
     pub took: Seconds,
     /// What the device drew in a sustained window, where it counts that.
     pub energy: Option<Energy>,
+    /// What the device's driver did not tell of its state, each with the reason.
+    pub untold: Vec<String>,
     per_window: u32,
 }
 
@@ -119,6 +124,7 @@ impl<'a> Sampler<'a> {
             repeats,
             took: Seconds::ZERO,
             energy: None,
+            untold: Vec::new(),
             per_window: 1,
         }
     }
@@ -143,6 +149,16 @@ impl<'a> Sampler<'a> {
     fn window_from(&mut self, start: Start, samples: u32, detail: Detail) -> Result<Vec<Timing>, DeviceError> {
         let Self { repeats, wait, deadline, .. } = *self;
         self.device.run(self.program, &Window { samples, repeats, detail, start, wait, deadline })
+    }
+
+    /// How the link to the host is while the program runs, in a window of its own that nobody times: asking takes a lock
+    /// that launches need. `None` of devices that nobody can be asked about.
+    pub fn link(&mut self) -> Result<Option<Link>, DeviceError> {
+        let took = self.shortest()?;
+        let samples = (LINK_S / took.max(1e-9)).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
+        let device = self.device.info().clone();
+        let (ran, link) = link_during(&device, || self.window_from(Start::Immediate, samples, Detail::Whole));
+        ran.map(|_| link)
     }
 
     /// Runs short blocks until the rate settles, at least and at most for the protocol's times; never fewer
@@ -187,6 +203,7 @@ impl<'a> Sampler<'a> {
             .filter(|_| whole)
             .map(|(before, after)| Energy { drawn_j: after - before, lasted_s });
         let around = telemetry.since_last();
+        self.untold = telemetry.untold().to_vec();
 
         let third = before.len().div_ceil(3);
         let medians: Vec<f64> = before.chunks(third.max(1)).filter_map(median).collect();
@@ -226,6 +243,7 @@ impl<'a> Sampler<'a> {
             let left = protocol.samples_max.saturating_sub(samples.len() as u32).max(1);
             let timings = self.window(self.per_window.min(left).max(self.rotation()), self.detail)?;
             let around = telemetry.since_last();
+            self.untold = telemetry.untold().to_vec();
             capped = around.is_capped();
             window_s = timings.iter().map(|timing| timing.host_elapsed).sum();
             for timing in timings {
@@ -288,6 +306,7 @@ fn sample_of(timing: Timing, at: Seconds, around: &Around, timer: &TimerInfo) ->
         elapsed_s: timing.elapsed,
         host_elapsed_s: timing.host_elapsed,
         clock_hz: timing.clock,
+        memory_clock_hz: around.memory_clock,
         power_w: around.power,
         temperature_c: around.temperature,
         preempted: timing.preempted,

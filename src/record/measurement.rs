@@ -195,6 +195,9 @@ pub struct Sample {
     /// Core or SM clock measured beside the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_hz: Option<Hertz>,
+    /// Clock of the device's memory, as its driver tells it after the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_clock_hz: Option<Hertz>,
     /// Power drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_w: Option<Watts>,

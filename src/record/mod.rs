@@ -10,7 +10,7 @@ mod device;
 mod measurement;
 mod run;
 
-pub use card::{Card, Reading, Unknown};
+pub use card::{Card, Link, OtherProcesses, Process, Reading, Unknown};
 pub use case::{AxisValue, Case, Precision, Quantity, Work};
 pub use device::{Cache, DeviceInfo, DeviceKind, TimerInfo};
 pub use measurement::{

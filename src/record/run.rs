@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::card::OtherProcesses;
 use super::case::{AxisValue, Precision};
 use super::device::DeviceInfo;
 use super::measurement::Record;
@@ -154,6 +155,9 @@ pub struct Environment {
     pub huge_pages: Option<String>,
     /// Share of one core that other processes used just before the run.
     pub other_load: Option<Ratio>,
+    /// Processes of others that computed on the devices just before the run; none of devices that do not tell of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_processes: Vec<OtherProcesses>,
     /// What the user should know about this environment, each with what to do.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -166,6 +170,9 @@ pub struct Footer {
     pub finished_at: String,
     /// Whether the user stopped it early.
     pub interrupted: bool,
+    /// Processes of others that computed on the devices just after the run; none of devices that do not tell of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_processes: Vec<OtherProcesses>,
 }
 
 /// A whole run, as loaded from a file.

@@ -204,7 +204,18 @@ pub(super) fn check_words(
     words: u64,
     outputs: &mut dyn Outputs,
 ) -> Result<CheckPassed, CheckError> {
-    for_all_blocks(outputs, 0, words, |start, block| {
+    check_words_of(0, "out", expected, words, outputs)
+}
+
+/// The same of the `index`-th output, by a name.
+pub(super) fn check_words_of(
+    index: usize,
+    name: &str,
+    expected: impl Fn(u64, &mut [u32]) + Sync,
+    words: u64,
+    outputs: &mut dyn Outputs,
+) -> Result<CheckPassed, CheckError> {
+    for_all_blocks(outputs, index, words, |start, block| {
         let mut reference = vec![0_u32; block.len()];
         expected(start, &mut reference);
         if reference == block {
@@ -212,7 +223,7 @@ pub(super) fn check_words(
         }
         let differs = block.iter().zip(&reference).position(|(found, expected)| found != expected).unwrap_or(0);
         let (expected, found) = (reference[differs], block[differs]);
-        Err(wrong("out", start + differs as u64, format!("{expected:#010x}"), format!("{found:#010x}")))
+        Err(wrong(name, start + differs as u64, format!("{expected:#010x}"), format!("{found:#010x}")))
     })?;
     Ok(CheckPassed { compared: words, worst: Ratio::ZERO })
 }

@@ -247,6 +247,12 @@ pub trait Benchmark: Sync {
         1.0
     }
 
+    /// Whether a case moves data over the link between the device and the host, so that how the link is while it does
+    /// belongs to its conditions.
+    fn crosses_link(&self, _case: &Case) -> bool {
+        false
+    }
+
     /// When the host waits while this case is timed.
     fn wait(&self, _case: &Case) -> Wait {
         Wait::AfterAll

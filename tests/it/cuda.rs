@@ -108,8 +108,18 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
             }
         }
         for route in suite::find("transfer").unwrap().meta().axes[0].words {
+            let peers = info.features.iter().filter_map(|has| has.strip_prefix("peer_access_")?.parse().ok());
             for words in [1_u64, 4099, 70_001] {
-                cases.push(case("transfer", &[("size", 4 * words)], &[("route", route)]));
+                match *route {
+                    "both_directions" if !info.features.iter().any(|has| has == "copies_both_ways") => {}
+                    "device_to_peer" => cases.extend(peers.clone().flat_map(|peer: u64| {
+                        ["on", "off"].map(|access| {
+                            let words_of = [("route", *route), ("access", access)];
+                            case("transfer", &[("size", 4 * words), ("peer", peer)], &words_of)
+                        })
+                    })),
+                    _ => cases.push(case("transfer", &[("size", 4 * words)], &[("route", route)])),
+                }
             }
         }
         for (wait, submit) in [("after_all", "stream"), ("after_all", "graph"), ("after_each", "stream")] {
@@ -184,7 +194,7 @@ pub fn emulated(arguments: &str, environment: &[(&str, &str)]) -> Option<(i32, S
     Some((output.status.code().unwrap(), text, folder))
 }
 
-fn outcomes(folder: &tempfile::TempDir) -> Vec<rooflint::record::Outcome> {
+pub fn outcomes(folder: &tempfile::TempDir) -> Vec<rooflint::record::Outcome> {
     let run = rooflint::store::load(&folder.path().join("here")).unwrap().run;
     run.records.into_iter().map(|record| record.outcome).collect()
 }

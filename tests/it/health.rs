@@ -3,7 +3,7 @@
 use rooflint::hardware::{self, Rate};
 use rooflint::health::{Health, Mark, Verdict, judge};
 use rooflint::record::{
-    AxisValue, Card, Case, DeviceInfo, DeviceKind, Outcome, Precision, Quantity, Reading, Record, Work,
+    AxisValue, Card, Case, DeviceInfo, DeviceKind, Link, Outcome, Precision, Process, Quantity, Reading, Record, Work,
 };
 use rooflint::units::{ByteCount, FlopCount, Hertz, Seconds};
 
@@ -28,11 +28,10 @@ fn card() -> Card {
         power_limit_default_w: Reading::Value(700.0),
         ecc: Reading::Value(true),
         mig: Reading::Value(false),
-        pcie_generation: [Reading::Value(5); 2],
-        pcie_width: [Reading::Value(16); 2],
+        link: Link { generation: [Reading::Value(1), Reading::Value(5)], width: [Reading::Value(16); 2] },
         bus_width: Reading::Value(5120),
         memory: Reading::Value(ByteCount::mib(81_559)),
-        other_processes: Reading::Value(0),
+        other_processes: Reading::Value(Vec::new()),
     }
 }
 
@@ -106,7 +105,7 @@ fn a_card_that_is_not_as_shipped_is_not_comparable() {
         ("power limit is 500 W", |card| card.power_limit_w = Reading::Value(500.0)),
         ("power limit is not permitted", |card| card.power_limit_w = Reading::NotPermitted),
         ("slices", |card| card.mig = Reading::Value(true)),
-        ("other processes", |card| card.other_processes = Reading::Value(1)),
+        ("other processes", |card| card.other_processes = Reading::Value(vec![Process { pid: 7, memory_b: None }])),
         ("of memory", |card| card.memory = Reading::Value(ByteCount::gib(40))),
     ];
     for (told, change) in changes {
@@ -125,6 +124,52 @@ fn a_card_that_is_not_as_shipped_is_not_comparable() {
     let mut stranger = h100();
     stranger.name = "NVIDIA H100".to_owned();
     assert!(reasons(&judge(&stranger, &card(), &card(), &usual).unwrap()).contains("no datasheet"));
+}
+
+#[test]
+fn the_link_is_judged_as_it_was_while_data_moved() {
+    let found = |conditions: &[(&str, &str)]| {
+        let mut records = records(0.9, 0.98, CLOCK);
+        let route = Case::new("transfer", [("route", AxisValue::from("pinned_to_device"))], 1);
+        let mut moved = measurement(noise(3, 0.001).take(20), 10);
+        moved.conditions.extend(conditions.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned())));
+        let work = Work { bytes_read_b: ByteCount(1 << 24), ..Work::default() };
+        records.push(record(route, Quantity::Bandwidth, work, Outcome::Measured(Box::new(moved))));
+        let found = health(&card(), &records);
+        found.checks.iter().find(|check| check.name == "link to the host").unwrap().clone()
+    };
+    let fine = found(&[("pcie_generation", "5 of 5"), ("pcie_width", "16 of 16")]);
+    assert_eq!((fine.mark, fine.found.as_str()), (Mark::Fine, "x16, generation 5"));
+    assert_eq!(fine.expected.as_deref(), Some("x16, generation 5"));
+    for held in [
+        [("pcie_generation", "3 of 5"), ("pcie_width", "16 of 16")],
+        [("pcie_generation", "5 of 5"), ("pcie_width", "8 of 16")],
+    ] {
+        let slow = found(&held);
+        assert_eq!(slow.mark, Mark::Note, "{slow:?}");
+    }
+    let untold = found(&[("pcie_generation", "not permitted"), ("pcie_width", "not supported")]);
+    assert_eq!(untold.found, "not supported, generation not permitted");
+    // Not looked at: what it says at rest, where it sleeps in the first generation.
+    let rest = found(&[]);
+    assert_eq!((rest.mark, rest.found.as_str()), (Mark::Fine, "x16, generation 1, at rest"));
+}
+
+#[test]
+fn others_are_seen_before_and_after() {
+    let usual = records(0.9, 0.98, CLOCK);
+    let mut after = card();
+    after.other_processes = Reading::Value(vec![Process { pid: 7, memory_b: Some(ByteCount::gib(3)) }]);
+    let found = judge(&h100(), &card(), &after, &usual).unwrap();
+    assert!(reasons(&found).contains("other processes"), "{found:#?}");
+    let check = found.checks.iter().find(|check| check.name == "other processes").unwrap();
+    assert_eq!(check.found, "none before, 1 (process 7 with 3 GiB) after");
+    // That nobody may ask is no fault, and no proof.
+    after.other_processes = Reading::NotPermitted;
+    let found = judge(&h100(), &after, &after, &usual).unwrap();
+    assert_eq!(found.verdict, Verdict::Healthy);
+    let check = found.checks.iter().find(|check| check.name == "other processes").unwrap();
+    assert_eq!((check.mark, check.found.as_str()), (Mark::Note, "not permitted"));
 }
 
 #[test]

@@ -34,6 +34,10 @@ mod cuda;
 mod cuda_library;
 /// The CUDA backend's matrix products and units.
 mod cuda_matmul;
+/// What the management library tells, in records, report and health.
+mod cuda_telemetry;
+/// Transfers both ways at once and to another device.
+mod cuda_transfer;
 /// The decode step: against a plain transformer, its check, its cases, its refusals.
 mod decode;
 /// Decode steps as curves, and what a report shows of them.

@@ -1,6 +1,6 @@
 //! Tables of a report that are arranged otherwise than case by case.
 
-use rooflint::record::{Case, DeviceKind, Quantity, Record, Work};
+use rooflint::record::{Case, DeviceKind, OtherProcesses, Outcome, Process, Quantity, Reading, Record, Work};
 use rooflint::report::{View, markdown};
 
 use crate::sample_run::{self, device, run};
@@ -36,6 +36,58 @@ fn transfers_stand_in_a_table_of_routes_and_sizes() {
     assert!(!text.contains("<wormhole>"), "{rows:?}");
     let one = View::of(&[run(gpu(), vec![transfer("pinned_to_device", MIB, 1e9)])]);
     assert_eq!(one.devices[0].transfers, None, "one number says it all");
+}
+
+#[test]
+fn transfers_both_ways_and_to_peers_have_rows_of_their_own() {
+    let record = transfer("both_directions", 1 << 28, 50e9);
+    let to_peer = |peer: u64, access: &'static str, rate| {
+        let mut record = transfer("device_to_peer", 1 << 28, rate);
+        record.case = record.case.with("peer", peer).with("access", access);
+        record
+    };
+    let records = vec![to_peer(1, "on", 270e9), to_peer(1, "off", 21e9), to_peer(0, "on", 260e9), record];
+    let view = View::of(&[run(vec![device(DeviceKind::Hardware, "Some GPU")], records)]);
+    let text = markdown::render(&view, markdown::Plots::Omitted);
+    let at = |words: &str, rate: &str| {
+        let found = text.lines().position(|line| line.contains(words) && line.contains(rate));
+        found.unwrap_or_else(|| panic!("no '{words}' with {rate} in {text}"))
+    };
+    let order = [
+        at("both directions at once, pinned", "49.99"),
+        at("to device 0, its memory reached directly", "260"),
+        at("to device 1, its memory reached directly", "270"),
+        at("to device 1, staged through the host", "21."),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[test]
+fn a_slow_link_and_others_on_the_device_are_told_with_what_to_do() {
+    let mut slow = transfer("pinned_to_device", 1 << 28, 12e9);
+    let Outcome::Measured(measured) = &mut slow.outcome else { panic!("measured") };
+    let words = [("pcie_generation", "3 of 4"), ("pcie_width", "16 of 16")];
+    measured.conditions.extend(words.map(|(name, words)| (name.to_owned(), words.to_owned())));
+    let mut run = run(vec![device(DeviceKind::Hardware, "Some GPU")], vec![slow]);
+    let other = |pid| Process { pid, memory_b: Some(rooflint::units::ByteCount::gib(2)) };
+    let others = |list| vec![OtherProcesses { device: 0, processes: list }];
+    run.header.environment.other_processes = others(Reading::Value(vec![other(17), other(18)]));
+    run.footer.as_mut().unwrap().other_processes = others(Reading::NotPermitted);
+    let view = View::of(std::slice::from_ref(&run));
+    let told: Vec<_> = view.notices.iter().map(|notice| notice.what.as_str()).collect();
+    let link = "The link to the host was x16, generation 3 while data moved over it; it can be x16, generation 4.";
+    assert!(told.contains(&link), "{told:#?}");
+    let company =
+        "Other processes computed on this device: before the run 2 (process 17 with 2 GiB, process 18 with 2 GiB).";
+    assert!(told.contains(&company), "{told:#?}");
+    let text = markdown::render(&view, markdown::Plots::Omitted);
+    assert!(text.contains("Other processes on it after the run") && text.contains("not permitted"), "{text}");
+    // In order and alone: nothing to say.
+    run.header.environment.other_processes = others(Reading::Value(Vec::new()));
+    let Outcome::Measured(measured) = &mut run.records[0].outcome else { panic!("measured") };
+    measured.conditions.insert("pcie_generation".to_owned(), "4 of 4".to_owned());
+    let view = View::of(&[run]);
+    assert!(view.notices.iter().all(|notice| !notice.what.contains("link") && !notice.what.contains("processes")));
 }
 
 /// Every run on hardware under `reports` is told of in its README, and rendered whole.

@@ -69,13 +69,15 @@ pub fn run(devices: Vec<DeviceInfo>, records: Vec<Record>) -> Run {
             governor: None,
             huge_pages: Some("madvise".to_owned()),
             other_load: Some(ratio(0.012)),
+            other_processes: Vec::new(),
             warnings: Vec::new(),
         },
         devices,
         planned: records.len() as u32,
         framework: None,
     };
-    let footer = Footer { finished_at: "2026-11-21T10:00:38Z".to_owned(), interrupted: false };
+    let footer =
+        Footer { finished_at: "2026-11-21T10:00:38Z".to_owned(), interrupted: false, other_processes: Vec::new() };
     Run { header, records, footer: Some(footer) }
 }
 
@@ -99,6 +101,7 @@ pub fn measurement(times: impl IntoIterator<Item = f64>, repeats: u32) -> Measur
         host_elapsed_s: seconds(time * f64::from(repeats) * 1.0001),
         clock_hz: Hertz::new(3.1e9),
         power_w: None,
+        memory_clock_hz: None,
         temperature_c: None,
         preempted: Some(Ratio::ZERO),
         stolen: None,

@@ -22,7 +22,11 @@ fn lines() -> Vec<String> {
     let run = support::run(vec![memory_read(&[1e-3, 1.1e-3]), launch(&[1e-6])]);
     let header = Line::Header(Box::new(run.header.clone()));
     let records = run.records.iter().map(|record| Line::Record(Box::new(record.clone())));
-    let footer = Line::Footer(Footer { finished_at: "2026-01-01T00:00:00Z".to_owned(), interrupted: false });
+    let footer = Line::Footer(Footer {
+        finished_at: "2026-01-01T00:00:00Z".to_owned(),
+        interrupted: false,
+        other_processes: Vec::new(),
+    });
     let all = std::iter::once(header).chain(records).chain(std::iter::once(footer));
     all.map(|line| serde_json::to_string(&line).expect("serialises") + "\n").collect()
 }

@@ -444,7 +444,18 @@ fn cases_are_distinct_and_within_their_axes() {
             for case in cases {
                 assert_eq!((case.benchmark.as_str(), case.seed), (meta.id, 42));
                 // Bursts do not say that they are, nor do others what is usual.
-                let usual = ["load", "accesses", "accumulate", "library", "page", "tensor", "pipeline", "detail"];
+                let usual = [
+                    "load",
+                    "accesses",
+                    "accumulate",
+                    "library",
+                    "page",
+                    "tensor",
+                    "pipeline",
+                    "detail",
+                    "peer",
+                    "access",
+                ];
                 let by_launches = |axis: &Axis| meta.id == "decode" && axis.name == "submit";
                 let told = |axis: &&Axis| {
                     case.axes.contains_key(axis.name) || !usual.contains(&axis.name) && !by_launches(axis)

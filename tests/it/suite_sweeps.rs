@@ -178,6 +178,79 @@ fn every_route_is_copied_checked_and_counted() {
     }
 }
 
+/// A device that says it has these features too.
+fn with(info: &DeviceInfo, features: &[&str]) -> DeviceInfo {
+    let features = features.iter().map(|name| (*name).to_owned());
+    DeviceInfo { features: info.features.iter().cloned().chain(features).collect(), ..info.clone() }
+}
+
+#[test]
+fn transfers_both_ways_and_to_peers_are_asked_of_devices_that_can() {
+    let (backend, script) = device::select("fake").unwrap();
+    let fake = (backend.open)(script).unwrap();
+    let transfer = find("transfer");
+    let routes = |info: &DeviceInfo, profile| -> Vec<String> {
+        let cases = transfer.cases(info, &request(profile, &[]));
+        let text = |case: &Case| {
+            let at = case.count("size").unwrap() >> 20;
+            format!("{} {at} {:?} {:?}", case.word("route").unwrap(), case.count("peer"), case.word("access"))
+        };
+        cases.iter().map(text).filter(|text| text.starts_with("both") || text.contains("peer")).collect()
+    };
+    let able = with(fake.info(), &["copies_both_ways", "peer_0", "peer_2", "peer_access_2"]);
+    for (profile, _) in Profile::ALL {
+        assert!(routes(fake.info(), profile).is_empty(), "one device, one engine");
+    }
+    assert!(routes(&able, Profile::Quick).is_empty());
+    let expected = [
+        "both_directions 0 None None",
+        "both_directions 16 None None",
+        "both_directions 256 None None",
+        "device_to_peer 256 Some(0) Some(\"on\")",
+        "device_to_peer 256 Some(0) Some(\"off\")",
+        "device_to_peer 256 Some(2) Some(\"on\")",
+        "device_to_peer 256 Some(2) Some(\"off\")",
+    ];
+    assert_eq!(routes(&able, Profile::Standard), expected);
+    assert_eq!(routes(&able, Profile::Full).len(), 4 + 4 * 2 * 2);
+    // What the user says of peers is of no other route.
+    let axes = [("peer", vec![2.into()]), ("access", vec!["off".into()]), ("size", vec![4096.into()])];
+    let cases = transfer.cases(&able, &request(Profile::Standard, &axes));
+    let peers: Vec<_> = cases.iter().filter(|case| case.count("peer").is_some()).map(Case::key).collect();
+    assert_eq!(peers, ["transfer access=off peer=2 route=device_to_peer size=4096"]);
+    assert_eq!(cases.len(), 7);
+}
+
+#[test]
+fn both_directions_are_checked_each_for_itself() {
+    let (backend, script) = device::select("fake").unwrap();
+    let mut fake = (backend.open)(script).unwrap();
+    let case = Case::new("transfer", [("route", "both_directions".into()), ("size", 4096.into())], 42);
+    let transfer = find("transfer");
+    assert_eq!(transfer.work(&case).bytes_read_b.0, 8192);
+    let skipped = [case.clone(), Case::new("transfer", [("route", "device_to_peer".into())], 1)];
+    for case in skipped {
+        assert!(matches!(transfer.prepare(&case, fake.as_mut()), Err(Stop::Skip(_))), "{}", case.key());
+    }
+    // The bytes of both patterns, as a device that copies right leaves them.
+    let held = |spoil: &dyn Fn(&mut [Vec<u8>; 2])| {
+        let bytes = |seed: u64| -> Vec<u8> {
+            let pattern = device::Pattern::Words { seed };
+            (0..1024).flat_map(|index| pattern.word(index).to_le_bytes()).collect()
+        };
+        let mut both = [bytes(case.seed), bytes(case.seed.wrapping_add(0x9e37_79b9_7f4a_7c15))];
+        spoil(&mut both);
+        Held(both.to_vec())
+    };
+    assert_eq!(transfer.check(&case, &mut held(&|_| ())).unwrap().compared, 2048);
+    for output in 0..2 {
+        for byte in [0, 2048, 4095] {
+            assert_wrong(&case, &held(&|both| both[output][byte] ^= 1), "one bit off");
+        }
+    }
+    assert_wrong(&case, &held(&|both| both.swap(0, 1)), "each in the other's place");
+}
+
 #[test]
 fn a_cpu_has_nothing_to_transfer() {
     let mut cpu = open();

@@ -87,6 +87,7 @@ pub fn sample(at_s: f64, elapsed_s: f64) -> Sample {
         host_elapsed_s: seconds(elapsed_s),
         clock_hz: None,
         power_w: None,
+        memory_clock_hz: None,
         temperature_c: None,
         preempted: None,
         stolen: None,

@@ -163,7 +163,8 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
                 cases.push(sweep("intensity", &[("fmas", fmas), ("size", 4 * words)], None));
             }
         }
-        for route in suite::find("transfer").unwrap().meta().axes[0].words {
+        // Its one queue copies one thing at a time, and to no other device.
+        for route in &suite::find("transfer").unwrap().meta().axes[0].words[..5] {
             for words in [1_u64, 4099, 300_017] {
                 cases.push(sweep("transfer", &[("size", 4 * words)], Some(("route", route))));
             }

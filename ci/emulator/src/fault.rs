@@ -1,8 +1,9 @@
 //! Faults on demand: `ROOFLINT_EMULATOR_FAULT` = a list like `out_of_memory:3,hang:7`, each at the given allocation or
 //! kernel execution of the process, counted from 1. `timeout:N` is no fault but a watchdog: see [`timeout`].
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::code;
 use crate::exec::Trap;
@@ -27,14 +28,21 @@ fn wanted() -> &'static [(String, u64)] {
 }
 
 /// Those of the libraries beside the driver are theirs to look for.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 17] = [
     "out_of_memory",
     "illegal_address",
     "hang",
     "lost",
     "ecc",
     "timeout",
+    "copies_meet",
+    "peer_direct_wrong",
+    "peer_staged_wrong",
     "nvml_not_permitted",
+    "nvml_not_supported",
+    "nvml_processes",
+    "nvml_link_generation",
+    "nvml_link_width",
     "cublaslt_algorithm",
     "cublaslt_wrong",
     "cublaslt_version",
@@ -71,6 +79,38 @@ pub fn launch() -> Result<(), Trap> {
     }
     if strikes("illegal_address", now) {
         return Err(Trap::new(code::ILLEGAL_ADDRESS, "an illegal address, as asked for"));
+    }
+    Ok(())
+}
+
+fn asked(kind: &str) -> bool {
+    wanted().iter().any(|(wanted, _)| wanted == kind)
+}
+
+/// Whether a copy between devices, direct or staged, is to go wrong.
+pub fn peer_copy_is_wrong(direct: bool) -> bool {
+    asked(if direct { "peer_direct_wrong" } else { "peer_staged_wrong" })
+}
+
+/// Longest wait of a copy for its counterpart.
+const MEETING: Duration = Duration::from_secs(10);
+
+/// With `copies_meet` a copy between pinned memory and a device begins once as many were begun in the other direction:
+/// copies that wait for one another in one stream never meet.
+pub fn meet(from_device: bool) -> Result<(), Trap> {
+    static BEGUN: Mutex<[u64; 2]> = Mutex::new([0; 2]);
+    static CHANGED: Condvar = Condvar::new();
+    if !asked("copies_meet") {
+        return Ok(());
+    }
+    let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (own, other) = (usize::from(from_device), usize::from(!from_device));
+    begun[own] += 1;
+    let mine = begun[own];
+    CHANGED.notify_all();
+    let met = CHANGED.wait_timeout_while(begun, MEETING, |begun| begun[other] < mine);
+    if met.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+        return Err(Trap::new(code::LAUNCH_TIMEOUT, "no copy came in the other direction, as asked for"));
     }
     Ok(())
 }

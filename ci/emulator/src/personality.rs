@@ -1,5 +1,5 @@
 //! Which driver and devices are presented: `ROOFLINT_EMULATOR` = `a100` (the default), `h100`, `small`, `tiny`,
-//! `small-ada`, `tiny-ada`, `small-hopper`, `tiny-hopper`, `two`, `none` or `old-driver`.
+//! `small-ada`, `tiny-ada`, `small-hopper`, `tiny-hopper`, `two`, `small-two`, `small-apart`, `none` or `old-driver`.
 
 use std::sync::OnceLock;
 
@@ -114,11 +114,14 @@ pub struct Personality {
     /// The newest PTX it accepts.
     pub ptx: (u32, u32),
     pub devices: &'static [Model],
+    /// No device can reach another's memory.
+    pub apart: bool,
     /// It has no symbols newer than its version: the library must have been placed without them.
     pub old: bool,
 }
 
-const NEW: Personality = Personality { driver_version: 13_000, ptx: (9, 0), devices: &[A100], old: false };
+const NEW: Personality =
+    Personality { driver_version: 13_000, ptx: (9, 0), devices: &[A100], apart: false, old: false };
 
 /// Symbols a driver of CUDA 12.0 lacks, of those offered here.
 pub const NEWER_SYMBOLS: &[&str] = &["cuEventElapsedTime_v2"];
@@ -135,6 +138,8 @@ pub fn named(name: &str) -> Option<Personality> {
         "small-hopper" => Personality { devices: &[SMALL_HOPPER], ..NEW },
         "tiny-hopper" => Personality { devices: &[TINY_HOPPER], ..NEW },
         "two" => Personality { devices: &[A100, A100], ..NEW },
+        "small-two" => Personality { devices: &[SMALL, SMALL], ..NEW },
+        "small-apart" => Personality { devices: &[SMALL, SMALL], apart: true, ..NEW },
         "none" => Personality { devices: &[], ..NEW },
         "old-driver" => Personality { driver_version: 12_000, ptx: (8, 0), old: true, ..NEW },
         _ => return None,

@@ -97,7 +97,8 @@ fn write(import: Import, path: &Path) -> Result<(), Failure> {
     import.every_record().for_each(|record| lint.observe(&record));
     let mut tally = Tally::default();
     let records = import.records().map(|record| lint.judge(record)).inspect(|record| tally.count(record));
-    let footer = Footer { finished_at: import.header.started_at.clone(), interrupted: false };
+    let footer =
+        Footer { finished_at: import.header.started_at.clone(), interrupted: false, other_processes: Vec::new() };
     store::write_whole(path, import.header.clone(), records, footer).map_err(Failure::usage)?;
     for (index, device) in (0_u32..).zip(&import.header.devices) {
         if !lint.knows(index) {

@@ -111,7 +111,10 @@ impl Device for CpuDevice {
         &self.timer
     }
 
-    fn alloc(&mut self, size: ByteCount, _place: Place) -> Result<BufferId, DeviceError> {
+    fn alloc(&mut self, size: ByteCount, place: Place) -> Result<BufferId, DeviceError> {
+        if let Place::Peer { .. } = place {
+            return Err(DeviceError::Unsupported("the CPU has no peers".to_owned()));
+        }
         let number = self.number()?;
         let buffer = Buffer::new(size, number, &mut self.pool)?;
         self.buffers.insert(number, buffer);

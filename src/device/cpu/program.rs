@@ -107,7 +107,7 @@ pub(super) fn options(step: &Step, workers: usize) -> Vec<Step> {
             plans.map(|plan| Step::Matmul { desc: *desc, plan, a: *a, b: *b, c: *c }).collect()
         }
         Step::Copy { .. } => vec![step.clone()],
-        Step::GroupedMatmul { .. } => Vec::new(),
+        Step::GroupedMatmul { .. } | Step::Copies { .. } => Vec::new(),
     }
 }
 
@@ -132,6 +132,9 @@ impl Row<'_> {
             }
             Step::GroupedMatmul { .. } => {
                 Err(DeviceError::Unsupported("the CPU has no grouped matrix product".to_owned()))
+            }
+            Step::Copies { .. } => {
+                Err(DeviceError::Unsupported("the CPU has no engines that copy beside one another".to_owned()))
             }
             Step::Copy { from, to, bytes } => {
                 let (from, to) = (self.span(*from)?, self.span(*to)?);

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::driver::{Driver, Failed, call, no_device};
 use super::library::Library;
+use super::peers::can_access;
 use crate::device::{DeviceError, Probe};
 use crate::record::{Cache, DeviceInfo, DeviceKind};
 use crate::units::{ByteCount, Hertz};
@@ -30,7 +31,18 @@ fn find(driver: &Driver) -> Result<Vec<Found>, Failed> {
         Err(Failed { code: CUresult::CUDA_ERROR_NO_DEVICE, .. }) => return Ok(Vec::new()),
         other => other?,
     }
-    (0..count).map(|ordinal| describe(driver, ordinal)).collect()
+    let mut found = (0..count).map(|ordinal| describe(driver, ordinal)).collect::<Result<Vec<_>, _>>()?;
+    let handles: Vec<_> = found.iter().map(|found| found.handle).collect();
+    for (own, device) in found.iter_mut().enumerate() {
+        for (number, handle) in handles.iter().enumerate().filter(|(number, _)| *number != own) {
+            device.info.features.push(format!("peer_{number}"));
+            if can_access(device.handle, *handle)? {
+                device.info.features.push(format!("peer_access_{number}"));
+            }
+        }
+        device.info.features.sort_unstable();
+    }
+    Ok(found)
 }
 
 fn describe(driver: &Driver, ordinal: i32) -> Result<Found, Failed> {
@@ -71,7 +83,7 @@ fn describe(driver: &Driver, ordinal: i32) -> Result<Found, Failed> {
         caches: first.into_iter().chain(second).collect(),
         clock_max_hz: Hertz::new(f64::from(clock) * 1e3).filter(|clock| clock.get() > 0.0),
         driver: Some(format!("CUDA {}", driver.version_text())),
-        features: features(driver, capability),
+        features: features(driver, capability, number(Attribute::CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT)?),
     };
     Ok(Found { handle, capability, info })
 }
@@ -112,14 +124,19 @@ fn first_cache(capability: (u32, u32)) -> Option<ByteCount> {
 
 /// What kernels may use, by the names of [`DeviceInfo::features`]. `workgroups`: a launch is spread over all units by
 /// the device itself. `matrix_units`: products of 16-bit numbers have units of their own, and `fp8_e4m3`: of 8-bit ones.
-/// `long_loops`: a kernel may take as many turns as it likes. `cublaslt_` with a version: that library multiplies matrices.
-fn features(driver: &Driver, capability: (u32, u32)) -> Vec<String> {
+/// `long_loops`: a kernel may take as many turns as it likes. `copies_both_ways`: there are engines for two copies at once.
+/// `cublaslt_` with a version: that library multiplies matrices. Where there are other devices `peer_` with the number of
+/// each, and `peer_access_` where its memory can be reached.
+fn features(driver: &Driver, capability: (u32, u32), copy_engines: u32) -> Vec<String> {
     let mut features = vec!["f32", "f64", "graph", "i32", "workgroups"];
     if capability >= (8, 0) {
         features.extend(["bf16", "f16", "i8", "matrix_units"]);
     }
     if [(8, 9), (9, 0)].contains(&capability) {
         features.push("fp8_e4m3");
+    }
+    if copy_engines >= 2 {
+        features.push("copies_both_ways");
     }
     if !driver.emulated {
         features.push("long_loops");

@@ -12,7 +12,10 @@ use crate::device::DeviceError;
 
 /// Every function that is called without asking whether it is there. All are in drivers for CUDA 11.4 and later.
 const NEEDED: &[&str] = &[
+    "cuCtxDisablePeerAccess",
+    "cuCtxEnablePeerAccess",
     "cuCtxSetCurrent",
+    "cuDeviceCanAccessPeer",
     "cuDeviceGet",
     "cuDeviceGetAttribute",
     "cuDeviceGetCount",
@@ -48,6 +51,7 @@ const NEEDED: &[&str] = &[
     "cuMemcpyDtoH_v2",
     "cuMemcpyHtoDAsync_v2",
     "cuMemcpyHtoD_v2",
+    "cuMemcpyPeerAsync",
     "cuModuleGetFunction",
     "cuModuleLoadDataEx",
     "cuModuleUnload",
@@ -56,6 +60,7 @@ const NEEDED: &[&str] = &[
     "cuStreamDestroy_v2",
     "cuStreamEndCapture",
     "cuStreamQuery",
+    "cuStreamWaitEvent",
 ];
 
 /// `cuEventElapsedTime` in its first form, which every driver has; cudarc knows the second only, of CUDA 12.8.

@@ -28,7 +28,7 @@ pub(super) fn unless_abandoned(work: impl FnOnce()) {
     }
 }
 
-fn give_back(name: &'static str, work: impl FnOnce() -> CUresult) {
+pub(super) fn give_back(name: &'static str, work: impl FnOnce() -> CUresult) {
     unless_abandoned(|| {
         // There is nothing to be done about an error.
         let _ = call(name, work);
@@ -36,16 +36,19 @@ fn give_back(name: &'static str, work: impl FnOnce() -> CUresult) {
 }
 
 /// The device's primary context.
-pub(super) struct Context(sys::CUdevice);
+pub(super) struct Context {
+    pub device: sys::CUdevice,
+    pub handle: sys::CUcontext,
+}
 
 impl Context {
     pub fn retain(device: sys::CUdevice) -> Result<Self, Failed> {
-        let mut context = null_mut();
+        let mut handle = null_mut();
         // SAFETY: the driver writes one handle.
-        call("cuDevicePrimaryCtxRetain", || unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, device) })?;
-        let retained = Self(device);
+        call("cuDevicePrimaryCtxRetain", || unsafe { sys::cuDevicePrimaryCtxRetain(&mut handle, device) })?;
+        let retained = Self { device, handle };
         // SAFETY: the context was retained just now.
-        call("cuCtxSetCurrent", || unsafe { sys::cuCtxSetCurrent(context) })?;
+        call("cuCtxSetCurrent", || unsafe { sys::cuCtxSetCurrent(handle) })?;
         Ok(retained)
     }
 }
@@ -53,7 +56,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: retained once; every other handle is dropped before (see the order of fields of the device).
-        give_back("cuDevicePrimaryCtxRelease", || unsafe { sys::cuDevicePrimaryCtxRelease_v2(self.0) });
+        give_back("cuDevicePrimaryCtxRelease", || unsafe { sys::cuDevicePrimaryCtxRelease_v2(self.device) });
     }
 }
 
@@ -67,6 +70,12 @@ impl Stream {
         // SAFETY: the driver writes one handle.
         call("cuStreamCreate", || unsafe { sys::cuStreamCreate(&mut stream, flags) })?;
         Ok(Self(stream))
+    }
+
+    /// What follows waits for an event that was recorded in another stream.
+    pub fn wait_for(&self, event: &Event) -> Result<(), Failed> {
+        // SAFETY: both are alive; there are no flags.
+        call("cuStreamWaitEvent", || unsafe { sys::cuStreamWaitEvent(self.0, event.0, 0) })
     }
 
     /// Whether all that was queued is done.
@@ -88,9 +97,18 @@ pub(super) struct Event(pub sys::CUevent);
 
 impl Event {
     pub fn new() -> Result<Self, Failed> {
+        Self::with(0)
+    }
+
+    /// One that streams wait for, whose time nobody asks.
+    pub fn untimed() -> Result<Self, Failed> {
+        Self::with(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING as u32)
+    }
+
+    fn with(flags: u32) -> Result<Self, Failed> {
         let mut event = null_mut();
         // SAFETY: the driver writes one handle.
-        call("cuEventCreate", || unsafe { sys::cuEventCreate(&mut event, 0) })?;
+        call("cuEventCreate", || unsafe { sys::cuEventCreate(&mut event, flags) })?;
         Ok(Self(event))
     }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
 
 use super::driver::{Failed, call};
-use super::handles::{DeviceMemory, PinnedMemory};
+use super::handles::{Context, DeviceMemory, PinnedMemory};
+use super::peers::{PeerMemory, Peers};
 use crate::device::readback::{BLOCK, Readback, check_range};
-use crate::device::{BufferId, DeviceError, Place};
+use crate::device::{BufferId, DeviceError, Pattern, Place};
 use crate::units::ByteCount;
 
 /// Buffers are whole multiples of this: kernels go through memory in packs of 16 bytes.
@@ -18,6 +19,7 @@ pub(super) enum Storage {
     Device(DeviceMemory),
     Pinned(PinnedMemory),
     Pageable(Vec<u8>),
+    Peer(PeerMemory),
 }
 
 /// A buffer.
@@ -30,10 +32,11 @@ pub(super) struct Buffer {
 }
 
 /// All buffers, and the last block read from one.
-#[derive(Default)]
 pub(super) struct Memory {
+    // Dropped before the peers whose memory some of them are.
     buffers: BTreeMap<u32, Buffer>,
     read: Readback,
+    pub peers: Peers,
 }
 
 fn failed(call: &'static str, message: String) -> DeviceError {
@@ -49,6 +52,10 @@ fn free() -> u64 {
 }
 
 impl Memory {
+    pub fn new(context: &Context) -> Self {
+        Self { buffers: BTreeMap::new(), read: Readback::default(), peers: Peers::new(context) }
+    }
+
     pub fn get(&self, id: BufferId, call: &'static str) -> Result<&Buffer, DeviceError> {
         self.buffers.get(&id.0).ok_or_else(|| failed(call, format!("no buffer {}", id.0)))
     }
@@ -80,6 +87,9 @@ impl Memory {
                 bytes.resize(padded as usize, 0);
                 Storage::Pageable(bytes)
             }
+            Place::Peer { device, access } => {
+                Storage::Peer(self.peers.alloc(device, access, padded as usize, refused)?)
+            }
         };
         self.buffers.insert(number, Buffer { size: size.0, padded, storage });
         Ok(())
@@ -94,10 +104,27 @@ impl Memory {
     pub fn host(&mut self, id: BufferId) -> Result<Option<&mut [u8]>, DeviceError> {
         self.forget();
         Ok(match &mut self.get_mut(id, "fill")?.storage {
-            Storage::Device(_) => None,
+            Storage::Device(_) | Storage::Peer(_) => None,
             Storage::Pinned(pinned) => Some(pinned.bytes_mut()),
             Storage::Pageable(bytes) => Some(bytes),
         })
+    }
+
+    /// Fills memory of a peer from here; false for memory that is no peer's.
+    pub fn fill_peer(&mut self, to: BufferId, pattern: Pattern) -> Result<bool, DeviceError> {
+        let buffer = self.get(to, "fill")?;
+        let Storage::Peer(_) = &buffer.storage else { return Ok(false) };
+        let words = buffer.size / 4;
+        let mut block = vec![0_u32; words.min(BLOCK / 4) as usize];
+        let mut at = 0;
+        while at < words {
+            let block = &mut block[..(words - at).min(BLOCK / 4) as usize];
+            pattern.words_into(at, block);
+            let bytes: Vec<u8> = block.iter().flat_map(|word| word.to_le_bytes()).collect();
+            self.write(to, ByteCount(4 * at), &bytes)?;
+            at += block.len() as u64;
+        }
+        Ok(true)
     }
 
     pub fn write(&mut self, to: BufferId, at: ByteCount, bytes: &[u8]) -> Result<(), DeviceError> {
@@ -107,13 +134,8 @@ impl Memory {
         match &mut self.get_mut(to, "write")?.storage {
             Storage::Pinned(pinned) => pinned.bytes_mut()[start..][..bytes.len()].copy_from_slice(bytes),
             Storage::Pageable(held) => held[start..][..bytes.len()].copy_from_slice(bytes),
-            Storage::Device(device) => {
-                let to = device.pointer + at.0;
-                // SAFETY: the range was held against the buffer's size, and the host's bytes are as many.
-                call("cuMemcpyHtoD", || unsafe { sys::cuMemcpyHtoD_v2(to, bytes.as_ptr().cast(), bytes.len()) })?;
-                // It may return once the bytes are in the driver's hands, and our stream does not wait for this one.
-                finish_default_stream()?;
-            }
+            Storage::Device(device) => copy_in(device.pointer + at.0, bytes)?,
+            Storage::Peer(memory) => memory.peer.within(|| copy_in(memory.pointer() + at.0, bytes))?,
         }
         Ok(())
     }
@@ -133,6 +155,11 @@ impl Memory {
                     copy_out(device.pointer + start, &mut bytes)?;
                     Ok(bytes)
                 }
+                Storage::Peer(memory) => {
+                    let mut bytes = vec![0; count];
+                    memory.peer.within(|| copy_out(memory.pointer() + start, &mut bytes))?;
+                    Ok(bytes)
+                }
             }
         })
     }
@@ -147,6 +174,14 @@ fn finish_default_stream() -> Result<(), Failed> {
             other => return other,
         }
     }
+}
+
+/// Copies bytes to an address of the current context's device that has room for as many.
+fn copy_in(to: CUdeviceptr, bytes: &[u8]) -> Result<(), Failed> {
+    // SAFETY: the caller keeps within a buffer, and the host's bytes are as many.
+    call("cuMemcpyHtoD", || unsafe { sys::cuMemcpyHtoD_v2(to, bytes.as_ptr().cast(), bytes.len()) })?;
+    // It may return once the bytes are in the driver's hands, and our stream does not wait for this one.
+    finish_default_stream()
 }
 
 /// Copies bytes from an address of the device that has as many.

@@ -11,6 +11,7 @@ mod kernels;
 mod layers;
 mod library;
 mod memory;
+mod peers;
 mod products;
 mod program;
 mod variants;
@@ -71,7 +72,7 @@ impl CudaDevice {
             overhead_s: Seconds::ZERO,
             agreement: None,
         };
-        let (programs, memory) = (BTreeMap::new(), Memory::default());
+        let (programs, memory) = (BTreeMap::new(), Memory::new(&context));
         let mut device = Self { programs, memory, queue, code, timer, next: 0, found, _context: context };
         device.calibrate()?;
         Ok(device)
@@ -233,6 +234,9 @@ impl Device for CudaDevice {
             }
             return Ok(());
         }
+        if self.memory.fill_peer(to, pattern)? {
+            return Ok(());
+        }
         let filling = Recorded::of(vec![vec![self.filling(to, pattern)?]]);
         self.queue.run_once(&filling, patience()).inspect_err(given_up)
     }
@@ -267,10 +271,9 @@ impl Device for CudaDevice {
     }
 
     fn conditions(&self) -> BTreeMap<String, String> {
-        let holds_the_host = self.programs.values().any(|program| program.holds_the_host);
-        let submission = match &self.queue.unlatched {
+        let holds_the_host = self.programs.values().find_map(|program| program.holds_the_host);
+        let submission = match self.queue.unlatched.as_deref().or(holds_the_host) {
             Some(reason) => format!("as queued: {reason}"),
-            None if holds_the_host => "as queued: copies of pageable memory hold the host".to_owned(),
             None if self.programs.values().any(|program| program.as_graph) => "graphs behind a latch".to_owned(),
             None => "launches behind a latch".to_owned(),
         };

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::rc::Rc;
 
-use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
+use cudarc::driver::sys::{self, CUcontext, CUdeviceptr, CUfunction, CUresult};
 
 use super::devices::Found;
 use super::driver::{self, Driver, Failed, call};
-use super::handles::{DeviceMemory, Graph, Module, Stream};
+use super::handles::{DeviceMemory, Event, Graph, Module, Stream};
 use super::images;
 use super::kernels::{self, Value};
 use super::library::Library;
@@ -139,6 +140,23 @@ pub(super) enum Work {
     ToDevice { from: *const u8, to: CUdeviceptr, bytes: usize },
     /// A copy into the host's memory.
     ToHost { from: CUdeviceptr, to: *mut u8, bytes: usize },
+    /// A copy between this device and another, each with its context.
+    Between { from: (CUdeviceptr, CUcontext), to: (CUdeviceptr, CUcontext), bytes: usize },
+    /// Two things at once, the second in a stream of its own.
+    Both { first: Box<Work>, second: Box<Work>, side: Rc<Side> },
+}
+
+/// A stream beside the one that windows run in, and the points at which they part and meet.
+pub(super) struct Side {
+    stream: Stream,
+    parted: Event,
+    met: Event,
+}
+
+impl Side {
+    fn new() -> Result<Self, Failed> {
+        Ok(Self { stream: Stream::new()?, parted: Event::untimed()?, met: Event::untimed()? })
+    }
 }
 
 impl Work {
@@ -183,12 +201,28 @@ impl Work {
                 // SAFETY: as above.
                 call("cuMemcpyDtoHAsync", || unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), *from, *bytes, stream.0) })
             }
+            Self::Between { from, to, bytes } => {
+                // SAFETY: as above; both contexts are held for as long as their memory.
+                call("cuMemcpyPeerAsync", || unsafe {
+                    sys::cuMemcpyPeerAsync(to.0, to.1, from.0, from.1, *bytes, stream.0)
+                })
+            }
+            Self::Both { first, second, side } => {
+                side.parted.record(stream)?;
+                side.stream.wait_for(&side.parted)?;
+                first.queue(stream)?;
+                second.queue(&side.stream)?;
+                side.met.record(&side.stream)?;
+                stream.wait_for(&side.met)
+            }
         }
     }
 }
 
 /// Entries that the library makes of a product: parts of its sums may be cleared, made and added up by kernels of their own.
 const PRODUCT_ENTRIES: u64 = 4;
+/// Entries that two things at once are in each of their streams.
+const BOTH_ENTRIES: u64 = 3;
 /// Arguments of a kernel, at most.
 const ARGUMENTS_MAX: usize = 16;
 
@@ -198,8 +232,8 @@ pub(super) struct Recorded {
     pub rows: Vec<Vec<Work>>,
     /// Repeats go as graphs.
     pub as_graph: bool,
-    /// Copies of pageable memory hold the host until they are done, so they cannot wait behind a latch.
-    pub holds_the_host: bool,
+    /// Why a step holds the host until it is done, if one does: it cannot wait behind a latch.
+    pub holds_the_host: Option<&'static str>,
     /// Graphs made so far, by first row and repeats.
     pub graphs: BTreeMap<(usize, u64), Graph>,
     /// Entries of a stream that a step is, at most.
@@ -208,6 +242,8 @@ pub(super) struct Recorded {
     pub waves: Option<f64>,
     /// Memory that products keep parts of their sums in, with its bytes: steps follow one another, so they share it.
     parts: Vec<(u64, DeviceMemory)>,
+    /// The stream beside, where a step needs one.
+    side: Option<Rc<Side>>,
 }
 
 /// The ways to run a step; none if there is no code for it.
@@ -230,7 +266,7 @@ pub(super) fn options(step: &Step, code: &mut Code, device: &Found) -> Result<Ve
             };
             kernels::variants(kernel, &values, device)?.into_iter().map(launch).collect()
         }
-        Step::Copy { .. } => vec![step.clone()],
+        Step::Copy { .. } | Step::Copies { .. } => vec![step.clone()],
         Step::Matmul { desc, a, b, c, .. } => {
             let plans: Vec<String> = match desc.provider {
                 Provider::Vendor => code.vendor()?.ways(desc)?,
@@ -258,11 +294,12 @@ impl Recorded {
         Self {
             rows,
             as_graph: false,
-            holds_the_host: false,
+            holds_the_host: None,
             graphs: BTreeMap::new(),
             entries: 1,
             waves: None,
             parts: Vec::new(),
+            side: None,
         }
     }
 
@@ -299,20 +336,15 @@ impl Recorded {
                     values: values.into_iter().take(ARGUMENTS_MAX).map(Value::bits).collect(),
                 })
             }
-            Step::Copy { from, to, bytes } => {
-                let (from, to) = (row.end(*from, bytes.0)?, row.end(*to, bytes.0)?);
-                let bytes = bytes.0 as usize;
-                self.holds_the_host |= matches!((&from, &to), (End::Pageable(_), _) | (_, End::Pageable(_)));
-                match (from, to) {
-                    (End::Device(from), End::Device(to)) => Ok(Work::Within { from, to, bytes }),
-                    (End::Pinned(from) | End::Pageable(from), End::Device(to)) => {
-                        Ok(Work::ToDevice { from, to, bytes })
-                    }
-                    (End::Device(from), End::Pinned(to) | End::Pageable(to)) => Ok(Work::ToHost { from, to, bytes }),
-                    _ => {
-                        Err(DeviceError::Unsupported("copies within the host's memory are no device's work".to_owned()))
-                    }
-                }
+            Step::Copy { from, to, bytes } => self.bind_copy(row, [*from, *to], bytes.0),
+            Step::Copies { first, second, bytes } => {
+                let (first, second) = (self.bind_copy(row, *first, bytes.0)?, self.bind_copy(row, *second, bytes.0)?);
+                let side = match &self.side {
+                    Some(side) => Rc::clone(side),
+                    None => Rc::clone(self.side.insert(Rc::new(Side::new()?))),
+                };
+                self.entries = self.entries.max(BOTH_ENTRIES);
+                Ok(Work::Both { first: Box::new(first), second: Box::new(second), side })
             }
             Step::Matmul { desc, plan, a, b, c } => self.bind_product(row, desc, plan, [*a, *b, *c], code, device),
             Step::GroupedMatmul { .. } => {
@@ -323,6 +355,30 @@ impl Recorded {
 }
 
 impl Recorded {
+    fn bind_copy(&mut self, row: &Row<'_>, [from, to]: [Slot; 2], bytes: u64) -> Result<Work, DeviceError> {
+        let (from, to) = (row.end(from, bytes)?, row.end(to, bytes)?);
+        let (bytes, home) = (bytes as usize, row.memory.peers.home());
+        self.holds_the_host = self.holds_the_host.or(match (&from, &to) {
+            (End::Pageable(_), _) | (_, End::Pageable(_)) => Some("copies of pageable memory hold the host"),
+            (End::Peer { direct: false, .. }, _) | (_, End::Peer { direct: false, .. }) => {
+                Some("copies that the driver stages may hold the host")
+            }
+            _ => None,
+        });
+        match (from, to) {
+            (End::Device(from), End::Device(to)) => Ok(Work::Within { from, to, bytes }),
+            (End::Pinned(from) | End::Pageable(from), End::Device(to)) => Ok(Work::ToDevice { from, to, bytes }),
+            (End::Device(from), End::Pinned(to) | End::Pageable(to)) => Ok(Work::ToHost { from, to, bytes }),
+            (End::Device(from), End::Peer { pointer, context, .. }) => {
+                Ok(Work::Between { from: (from, home), to: (pointer, context), bytes })
+            }
+            (End::Peer { pointer, context, .. }, End::Device(to)) => {
+                Ok(Work::Between { from: (pointer, context), to: (to, home), bytes })
+            }
+            _ => Err(DeviceError::Unsupported("a copy with neither end on this device is not its work".to_owned())),
+        }
+    }
+
     /// A product by the plan of a name, the first for an empty one.
     fn bind_product(
         &mut self,
@@ -378,6 +434,7 @@ enum End {
     Device(CUdeviceptr),
     Pinned(*mut u8),
     Pageable(*mut u8),
+    Peer { pointer: CUdeviceptr, context: CUcontext, direct: bool },
 }
 
 /// A row of bindings and the memory behind it.
@@ -403,6 +460,9 @@ impl Row<'_> {
             Storage::Pinned(memory) => Ok(Value::Buffer(memory.device, buffer.size / 4)),
             Storage::Pageable(_) => {
                 Err(DeviceError::Unsupported("kernels do not reach pageable memory of the host".to_owned()))
+            }
+            Storage::Peer(_) => {
+                Err(DeviceError::Unsupported("kernels are not lent the memory of other devices".to_owned()))
             }
         }
     }
@@ -431,6 +491,9 @@ impl Row<'_> {
             Storage::Device(memory) => End::Device(memory.pointer),
             Storage::Pinned(memory) => End::Pinned(memory.host),
             Storage::Pageable(bytes) => End::Pageable(bytes.as_ptr().cast_mut()),
+            Storage::Peer(memory) => {
+                End::Peer { pointer: memory.pointer(), context: memory.peer.context(), direct: memory.is_direct() }
+            }
         })
     }
 }

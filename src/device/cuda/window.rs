@@ -192,7 +192,7 @@ impl Queue {
         // Graphs hold whole repeats.
         let most = if as_graph { (graph_max / steps.max(1)).max(1) * steps } else { latched_max - 8 };
         let cut = Cut { steps, repeats: window.repeats.into(), samples: window.samples.into(), per_step, most, at: 0 };
-        let latched = window.start == Start::Queued && self.unlatched.is_none() && !program.holds_the_host;
+        let latched = window.start == Start::Queued && self.unlatched.is_none() && program.holds_the_host.is_none();
         let empty = Cost { steps_s: vec![0.0; if per_step { steps as usize } else { 0 }], ..Cost::default() };
         let mut costs = vec![empty; window.samples as usize];
         let mut pieces = cut.peekable();

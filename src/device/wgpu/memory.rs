@@ -76,6 +76,9 @@ impl Memory {
                 use wgpu::BufferUsages as Usage;
                 Storage::Device(gpu.buffer(padded, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?)
             }
+            Place::Peer { .. } => {
+                return Err(DeviceError::Unsupported("devices of wgpu do not share memory".to_owned()));
+            }
             Place::HostPinned | Place::HostPageable => {
                 let mut bytes = Vec::new();
                 let refused = DeviceError::OutOfMemory { asked: size, available: ByteCount::ZERO };

@@ -39,7 +39,7 @@ pub(super) fn options(step: &Step, gpu: &Gpu) -> Vec<Step> {
             kernels::plans(desc, &gpu.facts).into_iter().map(plan).collect()
         }
         Step::Copy { .. } => vec![step.clone()],
-        Step::GroupedMatmul { .. } => Vec::new(),
+        Step::GroupedMatmul { .. } | Step::Copies { .. } => Vec::new(),
     }
 }
 
@@ -112,6 +112,9 @@ impl Row<'_> {
             }
             Step::GroupedMatmul { .. } => {
                 Err(DeviceError::Unsupported("wgpu has no grouped matrix product".to_owned()))
+            }
+            Step::Copies { .. } => {
+                Err(DeviceError::Unsupported("wgpu has one queue, and copies one after another".to_owned()))
             }
             // Among launches: the queue's own copies have no place in a timed pass, so a kernel does it.
             Step::Copy { from, to, bytes } => {

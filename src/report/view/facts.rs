@@ -125,6 +125,12 @@ fn device_facts(run: &Run, index: u32, device: &DeviceInfo) -> Vec<Fact> {
         let features: Vec<String> = device.features.iter().map(|feature| clean(feature)).collect();
         facts.push(Fact::new("Features", features.join(", ")));
     }
+    let before = &run.header.environment.other_processes;
+    let after = run.footer.as_ref().map_or(&[][..], |footer| &footer.other_processes);
+    for (when, told) in [("before", before.as_slice()), ("after", after)] {
+        let of = told.iter().filter(|told| told.device == index);
+        facts.extend(of.map(|told| Fact::new(&format!("Other processes on it {when} the run"), told.processes.list())));
+    }
     facts.extend(measuring(run, index));
     facts
 }

@@ -6,7 +6,7 @@ use super::cases::{CaseView, cause};
 use super::text::{clean, count, list};
 use super::{BenchmarkView, CaseRef, Level, Notice, Subject};
 use crate::fit::PLATEAU_TOLERANCE;
-use crate::record::{DeviceKind, Precision, Record, Rejection, Run};
+use crate::record::{DeviceKind, Link, Precision, Record, Rejection, Run};
 use crate::report::number;
 use crate::summary::{Summary, WIDE};
 
@@ -68,6 +68,8 @@ impl Subject<'_> {
         self.outcomes(benchmarks, &mut notices);
         self.plateau(&mut notices);
         self.flags(benchmarks, &mut notices);
+        self.company(&mut notices);
+        self.link(&mut notices);
         self.threads(&mut notices);
         self.clock(&mut notices);
         notices
@@ -194,6 +196,36 @@ impl Subject<'_> {
         let causes: Vec<String> =
             causes.iter().map(|(cause, times)| format!("{cause} ({})", count(*times, "sample"))).collect();
         if causes.is_empty() { String::new() } else { format!(" Causes: {}.", list(&causes)) }
+    }
+
+    /// Others that computed on the device before or after, and so perhaps meanwhile.
+    fn company(&self, notices: &mut Vec<Notice>) {
+        let before = &self.run.header.environment.other_processes;
+        let after = self.run.footer.as_ref().map_or(&[][..], |footer| &footer.other_processes);
+        let told: Vec<String> = [("before", before.as_slice()), ("after", after)]
+            .into_iter()
+            .flat_map(|(when, told)| told.iter().map(move |told| (when, told)))
+            .filter(|(_, told)| told.device == self.index)
+            .filter(|(_, told)| told.processes.as_ref().value().is_some_and(|others| !others.is_empty()))
+            .map(|(when, told)| format!("{when} the run {}", told.processes.list()))
+            .collect();
+        if !told.is_empty() {
+            let what = format!("Other processes computed on this device: {}.", told.join("; "));
+            let action = "End them (`nvidia-smi` names them) and measure again: what they take is missing here.";
+            notices.push(self.notice(Level::Caution, what, action, Vec::new()));
+        }
+    }
+
+    /// A link to the host that did less than it can while data moved over it.
+    fn link(&self, notices: &mut Vec<Notice>) {
+        let links = self.records().filter_map(|record| Link::of(&record.outcome.measurement()?.conditions));
+        if let Some(link) = links.filter(Link::is_held_down).last() {
+            let most = Link { generation: [link.generation[1]; 2], width: [link.width[1]; 2] };
+            let what = format!("The link to the host was {link} while data moved over it; it can be {most}.");
+            let action =
+                "See how the card sits in its slot and what the slot can do; transfers are as slow as the link.";
+            notices.push(self.notice(Level::Caution, what, action, Vec::new()));
+        }
     }
 
     /// Threads that do not add up are threads of shared cores: what to know before dividing by their number.

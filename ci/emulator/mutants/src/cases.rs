@@ -151,11 +151,15 @@ pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
         "cache_read" => {
             let of = |(count, passes, units, shared, blocks)| {
                 let numbers = vec![wide(count), wide(passes), wide(units), short(shared)];
-                of(vec![(40_000, words()), (200, POISON)], numbers, blocks)
+                of(vec![(40_000, words()), (800, POISON)], numbers, blocks)
             };
             let mut all = vec![(30_011, 3, 5, 0, 2), (30_011, 3, 5, 1, 2), (4099, 2, 3, 0, 9), (100, 2, 1, 0, 1)];
             // Rows of 128 words up to two tiles and more, and words that fill no row.
             all.extend((0..=18).map(|rows| (128 * rows + 77, 3, 1, 0, 1)));
+            // No pass, and passes that fill turns of four or not.
+            all.extend([0, 1, 4, 5, 6, 7].map(|passes| (205, passes, 1, 0, 1)));
+            // Fewer words than units, and units whose shares differ by more than a line.
+            all.extend([(7, 2, 20, 0, 3), (40 * 130 + 39, 2, 40, 0, 4)]);
             all.into_iter().map(of).collect()
         }
         "chase" => {
@@ -174,9 +178,11 @@ pub fn direct(kernel: &str, entry: &str, units: u32) -> Vec<Direct> {
             let numbers =
                 |lanes, steps| vec![short(format), wide(lanes), wide(steps), Arg::F64(factor), Arg::F64(term)];
             let of = |(lanes, steps)| of(vec![(2 * lanes as usize + 100, POISON)], numbers(lanes, steps), 0);
-            // The last lane in each part of a block's chains; steps that fill no turn, and some turns and rounds.
-            let parts = (0..17).map(|part| 256 * part + 101);
-            parts.flat_map(|lanes| [(lanes, 5), (lanes, 300 + lanes / 16)]).chain([(1, 0)]).map(of).collect()
+            // The last lane in each part of a block's chains, alone in its register and with another where two fit; steps
+            // that fill no turn, and some turns and rounds.
+            let parts = (0..17).flat_map(|part| [256 * part + 101, 256 * part + 102]);
+            let few = [(1, 0), (1, 512), (1, 513)];
+            parts.flat_map(|lanes| [(lanes, 5), (lanes, 300 + lanes / 16)]).chain(few).map(of).collect()
         }
         "intensity" => {
             let numbers = |words, steps, every| {
@@ -202,7 +208,7 @@ pub fn patterns() -> Vec<Pattern> {
     let mut all = vec![Pattern::Zeros, Pattern::Poison];
     for seed in [7, u64::MAX / 3] {
         all.push(Pattern::Words { seed });
-        let numbers = [Precision::F64, Precision::F32, Precision::F16, Precision::Bf16];
+        let numbers = [Precision::F64, Precision::F32, Precision::F16, Precision::Bf16, Precision::Fp8E4m3];
         all.extend(numbers.into_iter().filter_map(|form| Pattern::uniform(form, seed)));
         all.extend(numbers.into_iter().chain([Precision::I32]).filter_map(|form| Pattern::integers(form, seed)));
     }

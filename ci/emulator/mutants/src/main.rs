@@ -6,7 +6,7 @@
 //! error, or a deadline passes. What is not caught must be in `survivors.toml`, with the reason; what is there must
 //! exist, and survive.
 //!
-//! `rooflint-mutants [--kernel NAME] [--every N] [--jobs N] [--verbose]`; see `ci/mutants`.
+//! `rooflint-mutants [--kernel NAME] [--every N | --listed] [--jobs N] [--verbose]`; see `ci/mutants`.
 
 mod cases;
 mod clocks;
@@ -53,6 +53,8 @@ struct Asked {
     kernel: Option<String>,
     /// Of mutants that leave every barrier, wait and fence, one of so many.
     every: usize,
+    /// Of all mutants those that are listed.
+    listed: bool,
     jobs: usize,
     verbose: bool,
 }
@@ -60,7 +62,7 @@ struct Asked {
 impl Asked {
     fn of(arguments: &[String]) -> Result<Self, String> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut asked = Self { kernel: None, every: 1, jobs, verbose: false };
+        let mut asked = Self { kernel: None, every: 1, listed: false, jobs, verbose: false };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().ok_or(format!("{argument} needs a value"));
@@ -71,6 +73,7 @@ impl Asked {
             match argument.as_str() {
                 "--kernel" => asked.kernel = Some(value()?.clone()),
                 "--every" => asked.every = number(value()?)?,
+                "--listed" => asked.listed = true,
                 "--jobs" => asked.jobs = number(value()?)?,
                 "--verbose" => asked.verbose = true,
                 other => return Err(format!("'{other}' is not known")),
@@ -123,6 +126,7 @@ fn run(asked: &Asked) -> Result<bool, String> {
         let known = asked.kernel.is_some() || !listed.unexamined.contains(&job.file.kernel);
         let is_listed = listed.reasons.contains_key(&(job.entry.name.clone(), mutant.key.clone()));
         match mutant.operator == "order" {
+            _ if asked.listed => is_listed,
             _ if asked.every == 1 => true,
             _ if is_listed => false,
             orders => orders || known && index.is_multiple_of(asked.every),

@@ -1,7 +1,10 @@
-//! The management library (NVML) beside the emulated driver: the same devices, at rest, with nothing amiss.
+//! The management library (NVML) beside the emulated driver: the same devices, with nothing amiss but what is asked for.
+//! The link to the host sleeps unless data move over it.
 //!
 //! `ROOFLINT_EMULATOR` and `ROOFLINT_EMULATOR_FAULT` mean what they mean to the driver: `nvml_not_permitted` refuses all
-//! that is asked of a device, and a device the driver has lost is lost here too. NVML API Reference Guide.
+//! that is asked of a device, `nvml_not_supported` what some cards do not tell, `nvml_link_generation:N` and
+//! `nvml_link_width:N` hold the link down, `nvml_processes:N` has N others compute; and a device the driver has lost is
+//! lost here too. NVML API Reference Guide.
 
 #![allow(clippy::missing_safety_doc, reason = "the NVML API specifies its functions")]
 
@@ -20,8 +23,10 @@ type Answer<T = ()> = Result<T, Code>;
 
 const UNINITIALIZED: Code = 1;
 const INVALID_ARGUMENT: Code = 2;
+const NOT_SUPPORTED: Code = 3;
 const NO_PERMISSION: Code = 4;
 const NOT_FOUND: Code = 6;
+const INSUFFICIENT_SIZE: Code = 7;
 const DRIVER_NOT_LOADED: Code = 9;
 const GPU_IS_LOST: Code = 15;
 
@@ -45,15 +50,28 @@ fn system() -> Answer<&'static Personality> {
 fn device(handle: Device) -> Answer<(u32, &'static Model)> {
     let index = handle.checked_sub(1).ok_or(INVALID_ARGUMENT)?;
     let model = system()?.devices.get(index).ok_or(INVALID_ARGUMENT)?;
-    let faults = std::env::var("ROOFLINT_EMULATOR_FAULT").unwrap_or_default();
-    if faults.split(',').any(|fault| fault.trim().starts_with("nvml_not_permitted")) {
+    if fault("nvml_not_permitted").is_some() {
         return Err(NO_PERMISSION);
     }
-    if lost() { Err(GPU_IS_LOST) } else { Ok((index as u32, model)) }
+    if driver_says(c"rooflintEmulatorLost") { Err(GPU_IS_LOST) } else { Ok((index as u32, model)) }
 }
 
-/// Whether the driver in this process, if there is one, has lost its device.
-fn lost() -> bool {
+/// The number of a fault, if it is asked for.
+fn fault(kind: &str) -> Option<u32> {
+    let faults = std::env::var("ROOFLINT_EMULATOR_FAULT").unwrap_or_default();
+    faults.split(',').find_map(|fault| {
+        let (name, number) = fault.split_once(':').unwrap_or((fault, "1"));
+        (name.trim() == kind).then(|| number.trim().parse().unwrap_or(1))
+    })
+}
+
+/// Refuses what some cards do not tell, where that is asked for.
+fn told<T>(value: T) -> Answer<T> {
+    if fault("nvml_not_supported").is_some() { Err(NOT_SUPPORTED) } else { Ok(value) }
+}
+
+/// What the driver in this process, if there is one, answers to a question of our own.
+fn driver_says(question: &CStr) -> bool {
     // SAFETY: asks for a library that is loaded already, and for a function of the signature the emulated driver gives
     // it; another driver has no such function.
     unsafe {
@@ -61,9 +79,15 @@ fn lost() -> bool {
         if library.is_null() {
             return false;
         }
-        let function = libc::dlsym(library, c"rooflintEmulatorLost".as_ptr());
+        let function = libc::dlsym(library, question.as_ptr());
         !function.is_null() && std::mem::transmute::<*mut c_void, extern "C" fn() -> u32>(function)() != 0
     }
+}
+
+/// The generation of the link to the host: the first while nothing moves over it.
+fn link_generation(model: &Model) -> Answer<u32> {
+    let awake = || fault("nvml_link_generation").unwrap_or(model.pcie_generation);
+    told(if driver_says(c"rooflintEmulatorCopying") { awake() } else { 1 })
 }
 
 /// # Safety
@@ -80,9 +104,8 @@ unsafe fn put<T>(to: *mut T, value: T) -> Answer {
 /// # Safety
 /// The buffer has `size` bytes.
 unsafe fn put_text(to: *mut c_char, size: u32, text: &str) -> Answer {
-    // 7: the buffer is too small.
     if to.is_null() || text.len() >= size as usize {
-        return Err(7);
+        return Err(INSUFFICIENT_SIZE);
     }
     // SAFETY: the text and its NUL fit.
     unsafe {
@@ -121,10 +144,10 @@ pub extern "C" fn nvmlErrorString(code: Code) -> *const c_char {
         0 => c"Success",
         UNINITIALIZED => c"Uninitialized",
         INVALID_ARGUMENT => c"Invalid Argument",
-        3 => c"Not Supported",
+        NOT_SUPPORTED => c"Not Supported",
         NO_PERMISSION => c"Insufficient Permissions",
         NOT_FOUND => c"Not Found",
-        7 => c"Insufficient Size",
+        INSUFFICIENT_SIZE => c"Insufficient Size",
         DRIVER_NOT_LOADED => c"Driver Not Loaded",
         GPU_IS_LOST => c"GPU is lost",
         _ => c"Unknown Error",
@@ -263,7 +286,7 @@ pub unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(handle: Device, majo
 fn clock(model: &Model, which: u32) -> Answer<u32> {
     match which {
         0 | 1 | 3 => Ok(model.clock_khz / 1000),
-        2 => Ok(model.memory_clock_khz / 1000),
+        2 => told(model.memory_clock_khz / 1000),
         _ => Err(INVALID_ARGUMENT),
     }
 }
@@ -307,17 +330,17 @@ values! {
     nvmlDeviceGetArchitecture, u32, |model, index| if model.capability.0 >= 9 { 9 } else { 7 };
     nvmlDeviceGetNumGpuCores, u32, |model, index| model.multiprocessors * if model.capability.0 >= 9 { 128 } else { 64 };
     // In milliwatts: a third of the limit, as a device at rest with its clocks up.
-    nvmlDeviceGetPowerUsage, u32, |model, index| model.power_limit_mw / 3;
+    nvmlDeviceGetPowerUsage, u32, |model, index| told(model.power_limit_mw / 3)?;
     nvmlDeviceGetPowerManagementLimit, u32, |model, index| model.power_limit_mw;
     nvmlDeviceGetPowerManagementDefaultLimit, u32, |model, index| model.power_limit_mw;
     nvmlDeviceGetEnforcedPowerLimit, u32, |model, index| model.power_limit_mw;
-    nvmlDeviceGetCurrentClocksThrottleReasons, u64, |model, index| 0;
-    nvmlDeviceGetCurrentClocksEventReasons, u64, |model, index| 0;
+    nvmlDeviceGetCurrentClocksThrottleReasons, u64, |model, index| told(0)?;
+    nvmlDeviceGetCurrentClocksEventReasons, u64, |model, index| told(0)?;
     nvmlDeviceGetSupportedClocksThrottleReasons, u64, |model, index| 0x1FF;
-    nvmlDeviceGetTotalEnergyConsumption, u64, |model, index| energy_mj(model);
-    nvmlDeviceGetCurrPcieLinkGeneration, u32, |model, index| model.pcie_generation;
+    nvmlDeviceGetTotalEnergyConsumption, u64, |model, index| told(energy_mj(model))?;
+    nvmlDeviceGetCurrPcieLinkGeneration, u32, |model, index| link_generation(model)?;
     nvmlDeviceGetMaxPcieLinkGeneration, u32, |model, index| model.pcie_generation;
-    nvmlDeviceGetCurrPcieLinkWidth, u32, |model, index| 16;
+    nvmlDeviceGetCurrPcieLinkWidth, u32, |model, index| told(fault("nvml_link_width").unwrap_or(16))?;
     nvmlDeviceGetMaxPcieLinkWidth, u32, |model, index| 16;
     nvmlDeviceGetMemoryBusWidth, u32, |model, index| model.bus_bits;
     nvmlDeviceGetPerformanceState, u32, |model, index| 0;
@@ -424,7 +447,7 @@ pub unsafe extern "C" fn nvmlDeviceGetViolationStatus(handle: Device, _policy: u
     answer(|| {
         device(handle)?;
         // SAFETY: the API's contract.
-        unsafe { put(times, [0, 0]) }
+        unsafe { put(times, told([0, 0])?) }
     })
 }
 
@@ -442,23 +465,56 @@ pub unsafe extern "C" fn nvmlDeviceGetTotalEccErrors(
     })
 }
 
-/// Nobody else uses the device.
+/// `nvmlProcessInfo_t`: no instance of a slice, hence all bits set.
+#[repr(C)]
+pub struct ProcessInfo {
+    pid: u32,
+    memory: u64,
+    gpu_instance: u32,
+    compute_instance: u32,
+}
+
+/// Nobody else uses the device, unless that is asked for: each of them with as many GiB as its number.
+fn processes() -> Vec<ProcessInfo> {
+    let others = 1..=fault("nvml_processes").unwrap_or(0);
+    let of = |number: u32| ProcessInfo {
+        pid: 4_000_000 + number,
+        memory: u64::from(number) << 30,
+        gpu_instance: u32::MAX,
+        compute_instance: u32::MAX,
+    };
+    others.map(of).collect()
+}
+
 macro_rules! processes {
-    ($($name:ident;)*) => {$(
+    ($($name:ident, $found:expr;)*) => {$(
         #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name(handle: Device, count: *mut u32, _infos: *mut c_void) -> Code {
+        pub unsafe extern "C" fn $name(handle: Device, count: *mut u32, infos: *mut ProcessInfo) -> Code {
             answer(|| {
                 device(handle)?;
-                // SAFETY: the API's contract.
-                unsafe { put(count, 0) }
+                let found: Vec<ProcessInfo> = told($found)?;
+                // SAFETY: the API's contract: there is room for as many as the count says, and it is told how many there are.
+                unsafe {
+                    let room = if count.is_null() { return Err(INVALID_ARGUMENT) } else { *count };
+                    put(count, found.len() as u32)?;
+                    if found.is_empty() {
+                        return Ok(());
+                    }
+                    if infos.is_null() || (room as usize) < found.len() {
+                        return Err(INSUFFICIENT_SIZE);
+                    }
+                    for (index, info) in found.into_iter().enumerate() {
+                        infos.add(index).write(info);
+                    }
+                }
+                Ok(())
             })
         }
     )*};
 }
 
 processes! {
-    nvmlDeviceGetComputeRunningProcesses;
-    nvmlDeviceGetComputeRunningProcesses_v2;
-    nvmlDeviceGetComputeRunningProcesses_v3;
-    nvmlDeviceGetGraphicsRunningProcesses_v3;
+    nvmlDeviceGetComputeRunningProcesses_v2, processes();
+    nvmlDeviceGetComputeRunningProcesses_v3, processes();
+    nvmlDeviceGetGraphicsRunningProcesses_v3, Vec::new();
 }

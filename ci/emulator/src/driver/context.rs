@@ -100,6 +100,16 @@ impl Context {
         }
     }
 
+    /// Whether it can be given access to the memory of another.
+    fn may_reach(&self, peer: &Self) -> Answer<bool> {
+        Ok(self.device != peer.device && !super::device::personality()?.apart)
+    }
+
+    /// Whether it was given access to the memory of another.
+    pub fn reaches(&self, peer: &Self) -> bool {
+        self.peers.load(Ordering::Acquire) >> peer.device & 1 == 1
+    }
+
     /// What its kernels may reach.
     pub fn view(&self) -> View {
         View { device: self.device, peers: self.peers.load(Ordering::Acquire) }
@@ -138,7 +148,8 @@ fn of_device(device: i32) -> Answer<Arc<Context>> {
     primaries()?.get(index).cloned().ok_or(code::INVALID_DEVICE)
 }
 
-fn of_handle(handle: Handle) -> Answer<Arc<Context>> {
+/// The context of a handle.
+pub fn of_handle(handle: Handle) -> Answer<Arc<Context>> {
     primaries()?.iter().find(|context| context.handle() == handle).cloned().ok_or(code::INVALID_CONTEXT)
 }
 
@@ -290,7 +301,7 @@ pub unsafe extern "C" fn cuDeviceCanAccessPeer(can: *mut i32, device: i32, peer:
     answer(|| {
         let (device, peer) = (of_device(device)?, of_device(peer)?);
         // SAFETY: the API's contract.
-        unsafe { put(can, i32::from(device.device != peer.device)) }
+        unsafe { put(can, device.may_reach(&peer)?.into()) }
     })
 }
 
@@ -298,8 +309,14 @@ pub unsafe extern "C" fn cuDeviceCanAccessPeer(can: *mut i32, device: i32, peer:
 pub extern "C" fn cuCtxEnablePeerAccess(peer: Handle, flags: u32) -> Code {
     answer(|| {
         let (context, peer) = (current()?, of_handle(peer)?);
-        if flags != 0 || context.device == peer.device {
-            return Err(code::INVALID_DEVICE);
+        if context.device == peer.device {
+            return Err(code::INVALID_CONTEXT);
+        }
+        if flags != 0 {
+            return Err(code::INVALID_VALUE);
+        }
+        if !context.may_reach(&peer)? {
+            return Err(code::PEER_ACCESS_UNSUPPORTED);
         }
         let bit = 1 << peer.device;
         if context.peers.fetch_or(bit, Ordering::AcqRel) & bit != 0 {

@@ -2,11 +2,22 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::context::Context;
 use super::stream::{self, Stream, Work};
 use super::{Answer, Code, Handle, answer, context, lock};
-use crate::code;
 use crate::memory::{Mapping, Place, space};
+use crate::{code, fault};
+
+/// Copies under way between the host's memory and a device's.
+static OVER_THE_LINK: AtomicU32 = AtomicU32::new(0);
+
+/// Whether data move over the link to the host, for the NVML beside it.
+#[unsafe(no_mangle)]
+pub extern "C" fn rooflintEmulatorCopying() -> u32 {
+    OVER_THE_LINK.load(Ordering::Acquire)
+}
 
 /// Bytes of the host's or a device's memory.
 #[derive(Clone)]
@@ -46,9 +57,39 @@ impl Span {
         Self::device(address, size).or_else(|_| Self::host(address as *const c_void, size))
     }
 
+    /// The device whose memory it is; None: the host's.
+    fn device_of(&self) -> Option<u32> {
+        match self.mapping.as_ref()?.place {
+            Place::Device(device) => Some(device),
+            Place::Host => None,
+        }
+    }
+
     fn copy_from(&self, from: &Span) {
+        let over_the_link = self.device_of().is_some() != from.device_of().is_some();
+        OVER_THE_LINK.fetch_add(over_the_link.into(), Ordering::AcqRel);
         // SAFETY: both spans have `size` bytes, as looked up or promised by the program; they may overlap.
         unsafe { std::ptr::copy(from.host, self.host, self.size.min(from.size)) };
+        OVER_THE_LINK.fetch_sub(over_the_link.into(), Ordering::AcqRel);
+    }
+
+    /// Copies from another device, through the host's memory unless that is direct.
+    fn copy_from_peer(&self, from: &Span, direct: bool) {
+        if direct {
+            self.copy_from(from);
+        } else {
+            let mut staged = vec![0u8; from.size];
+            let through = Span { host: staged.as_mut_ptr(), size: staged.len(), mapping: None };
+            through.copy_from(from);
+            self.copy_from(&through);
+        }
+        if fault::peer_copy_is_wrong(direct) && self.size > 0 {
+            // SAFETY: the last byte of the span.
+            unsafe {
+                let last = self.host.add(self.size - 1);
+                last.write(!last.read());
+            }
+        }
     }
 
     fn fill(&self, pattern: &[u8]) {
@@ -75,11 +116,34 @@ fn copy(stream: &Arc<Stream>, to: Span, from: Span) -> Answer {
         });
         return stream.enqueue(work);
     }
+    let pinned = !pageable_to && !pageable_from;
+    let ways = (from.device_of().is_some(), to.device_of().is_some());
     stream.enqueue(Arc::new(move || {
+        if pinned && ways.0 != ways.1 {
+            fault::meet(ways.0)?;
+        }
         to.copy_from(&from);
         Ok(())
     }))?;
     if pageable_to && !capturing { stream.synchronize() } else { Ok(()) }
+}
+
+/// Copies between devices in stream order; the pointers must be of their contexts.
+fn copy_between(stream: &Arc<Stream>, to: (u64, Handle), from: (u64, Handle), size: usize) -> Answer {
+    let (theirs, ours) = (context::of_handle(to.1)?, context::of_handle(from.1)?);
+    let span = |address, context: &Context| {
+        let span = Span::device(address, size)?;
+        let fits = span.device_of().is_none_or(|device| device == context.device);
+        if fits { Ok(span) } else { Err(code::INVALID_VALUE) }
+    };
+    let (to, from) = (span(to.0, &theirs)?, span(from.0, &ours)?);
+    // The device that carries it out is the stream's, and reaches the other's memory if it was given access.
+    let carrier = stream.context()?;
+    let direct = [&theirs, &ours].iter().all(|end| end.device == carrier.device || carrier.reaches(end));
+    stream.enqueue(Arc::new(move || {
+        to.copy_from_peer(&from, direct);
+        Ok(())
+    }))
 }
 
 /// Copies and waits.
@@ -112,12 +176,16 @@ pub unsafe extern "C" fn cuMemcpy(to: u64, from: u64, size: usize) -> Code {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemcpyPeer(
     to: u64,
-    _to_context: Handle,
+    to_context: Handle,
     from: u64,
-    _from_context: Handle,
+    from_context: Handle,
     size: usize,
 ) -> Code {
-    answer(|| copy_now(Span::device(to, size), Span::device(from, size)))
+    answer(|| {
+        let stream = context::current()?.default_stream();
+        copy_between(&stream, (to, to_context), (from, from_context), size)?;
+        stream.synchronize()
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -143,13 +211,13 @@ pub unsafe extern "C" fn cuMemcpyAsync(to: u64, from: u64, size: usize, stream: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemcpyPeerAsync(
     to: u64,
-    _to_context: Handle,
+    to_context: Handle,
     from: u64,
-    _from_context: Handle,
+    from_context: Handle,
     size: usize,
     stream: Handle,
 ) -> Code {
-    answer(|| copy(&stream::find(stream)?, Span::device(to, size)?, Span::device(from, size)?))
+    answer(|| copy_between(&stream::find(stream)?, (to, to_context), (from, from_context), size))
 }
 
 /// Fills `count` values; the address must be a multiple of their size.

@@ -27,7 +27,7 @@ fn settings() -> Answer<&'static Personality> {
         return refuse(&format!("ROOFLINT_EMULATOR_FAULT: no fault '{kind}'"));
     }
     let Some(personality) = personality::chosen() else {
-        return refuse("ROOFLINT_EMULATOR: a100, h100, small, two, none and old-driver are known");
+        return refuse("ROOFLINT_EMULATOR: no such personality: its README lists them");
     };
     if personality.old && offers(c"cuEventElapsedTime_v2") {
         return refuse("old-driver needs the library placed without newer symbols: the folder old-driver");

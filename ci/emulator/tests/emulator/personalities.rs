@@ -1,5 +1,6 @@
 //! Each personality and each fault.
 
+use std::ffi::c_void;
 use std::time::Duration;
 
 use cudarc::driver::{CudaContext, sys};
@@ -143,6 +144,112 @@ fn a_peer_is_out_of_reach_without_leave() {
 fn a_peer_is_reached_with_leave() {
     emulated("personalities::a_peer_is_reached_with_leave", "two", "", || {
         assert_eq!(read_from_peer(true), (0, Some(11)));
+    });
+}
+
+/// Contexts of both devices.
+fn contexts() -> [sys::CUcontext; 2] {
+    let mut contexts = [std::ptr::null_mut(); 2];
+    for (device, context) in (0..).zip(&mut contexts) {
+        // SAFETY: a place for the result.
+        unsafe { ok(sys::cuDevicePrimaryCtxRetain(context, device)) };
+    }
+    contexts
+}
+
+#[test]
+fn leave_is_given_and_taken_with_the_drivers_codes() {
+    emulated("personalities::leave_is_given_and_taken_with_the_drivers_codes", "small-two", "", || {
+        let _raw = Raw::open();
+        let [own, peer] = contexts();
+        // SAFETY: contexts of this driver.
+        unsafe {
+            assert_eq!(sys::cuCtxDisablePeerAccess(peer) as u32, 705);
+            assert_eq!(sys::cuCtxEnablePeerAccess(own, 0) as u32, 201);
+            assert_eq!(sys::cuCtxEnablePeerAccess(peer, 1) as u32, 1);
+            assert_eq!(sys::cuCtxEnablePeerAccess(std::ptr::null_mut(), 0) as u32, 201);
+            ok(sys::cuCtxEnablePeerAccess(peer, 0));
+            assert_eq!(sys::cuCtxEnablePeerAccess(peer, 0) as u32, 704);
+            ok(sys::cuCtxDisablePeerAccess(peer));
+            assert_eq!(sys::cuCtxDisablePeerAccess(peer) as u32, 705);
+        }
+    });
+}
+
+#[test]
+fn devices_that_are_apart_get_no_leave() {
+    emulated("personalities::devices_that_are_apart_get_no_leave", "small-apart", "", || {
+        let _raw = Raw::open();
+        let ([_, peer], mut can) = (contexts(), 1);
+        // SAFETY: contexts of this driver, and a place for the result.
+        unsafe {
+            ok(sys::cuDeviceCanAccessPeer(&mut can, 0, 1));
+            assert_eq!((can, sys::cuCtxEnablePeerAccess(peer, 0) as u32), (0, 217));
+        }
+    });
+}
+
+/// What a copy from the first device to the second leaves of one byte, without leave and with it.
+fn copied_to_peer() -> [u8; 2] {
+    let raw = Raw::open();
+    let ([own, peer], mine) = (contexts(), raw.allocate(4).expect("memory"));
+    // SAFETY: objects of these contexts.
+    unsafe {
+        ok(sys::cuMemsetD32_v2(mine, 0x0505_0505, 1));
+        ok(sys::cuCtxSetCurrent(peer));
+        let theirs = raw.allocate(4).expect("memory");
+        ok(sys::cuCtxSetCurrent(own));
+        // Each address must be of its own context's device.
+        assert_eq!(sys::cuMemcpyPeerAsync(theirs, own, mine, peer, 4, raw.stream) as u32, 1);
+        assert_eq!(sys::cuMemcpyPeerAsync(theirs, std::ptr::null_mut(), mine, own, 4, raw.stream) as u32, 201);
+        [false, true].map(|leave| {
+            if leave {
+                ok(sys::cuCtxEnablePeerAccess(peer, 0));
+            }
+            ok(sys::cuMemcpyPeerAsync(theirs, peer, mine, own, 4, raw.stream));
+            (raw.words(theirs, 1)[0] >> 24) as u8
+        })
+    }
+}
+
+#[test]
+fn a_copy_to_a_peer_is_staged_without_leave_and_direct_with_it() {
+    emulated("personalities::a_copy_to_a_peer_is_staged_without_leave_and_direct_with_it", "small-two", "", || {
+        assert_eq!(copied_to_peer(), [5, 5]);
+    });
+}
+
+#[test]
+fn a_staged_copy_goes_wrong_when_asked_to() {
+    emulated("personalities::a_staged_copy_goes_wrong_when_asked_to", "small-two", "peer_staged_wrong", || {
+        assert_eq!(copied_to_peer(), [!5, 5]);
+    });
+}
+
+#[test]
+fn a_direct_copy_goes_wrong_when_asked_to() {
+    emulated("personalities::a_direct_copy_goes_wrong_when_asked_to", "small-two", "peer_direct_wrong", || {
+        assert_eq!(copied_to_peer(), [5, !5]);
+    });
+}
+
+#[test]
+fn copies_in_both_directions_meet_when_asked_to() {
+    emulated("personalities::copies_in_both_directions_meet_when_asked_to", "small", "copies_meet", || {
+        let raw = Raw::open();
+        let (memory, host) = (raw.allocate(8).expect("memory"), raw.pinned(2).cast::<c_void>());
+        let mut beside = std::ptr::null_mut();
+        // SAFETY: memory and streams of this context.
+        unsafe {
+            ok(sys::cuStreamCreate(&mut beside, 1));
+            ok(sys::cuMemcpyHtoDAsync_v2(memory, host, 4, raw.stream));
+            ok(sys::cuMemcpyDtoHAsync_v2(host.add(4), memory + 4, 4, beside));
+            assert_eq!(raw.synchronize(), 0);
+            // In one stream the first would wait for the second for ever.
+            ok(sys::cuMemcpyHtoDAsync_v2(memory, host, 4, raw.stream));
+            ok(sys::cuMemcpyDtoHAsync_v2(host.add(4), memory + 4, 4, raw.stream));
+            assert_eq!(raw.synchronize(), 702);
+        }
     });
 }
 
