@@ -11,6 +11,7 @@ mod discrepancy;
 mod experts;
 mod fitted;
 mod held_out;
+mod kinds;
 mod known;
 mod law;
 mod matmul;
@@ -24,6 +25,7 @@ pub use calibration::{Allowed, CALIBRATION_VERSION, Calibration, Ceiling, FitErr
 pub use discrepancy::Discrepancy;
 pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
 pub use held_out::{CONFIDENCE, Errors, HeldOut};
+pub use matmul::{Product, products};
 pub use solve::DRAWS;
 pub use staircase::{HOLDS, Level, Staircase, Step, staircases};
 pub use step::PRODUCTS;

@@ -8,6 +8,8 @@ mod claims_input;
 mod claims_laws;
 /// The claims as pages and commands.
 mod claims_pages;
+/// Claims of shape, by the laws of whatever device was measured.
+mod claims_shapes;
 /// The command line as a user meets it: output, messages, exit codes, files.
 mod cli;
 /// What every backend must do: one list, run on each that is present.
@@ -66,6 +68,8 @@ mod plots;
 mod references;
 /// What a report says, and that no run file can make it do anything else.
 mod report;
+/// Fitted laws in a report.
+mod report_laws;
 /// Tables arranged otherwise than case by case.
 mod report_tables;
 /// A made-up run that looks like a real one, for the modules above.

@@ -9,6 +9,7 @@ mod ceilings;
 mod claims;
 mod facts;
 mod heat;
+mod laws;
 mod method;
 mod notices;
 mod peaks;
@@ -29,7 +30,8 @@ pub use plots::{
 pub use staircases::{LevelMark, StairCurve, StairPoint, Stairs};
 pub use text::clean;
 
-use crate::fit::{Ceilings, Staircase, staircases};
+use crate::fit::{Allowed, Calibration, Ceilings, FitError, Staircase, staircases};
+use crate::hardware;
 use crate::record::{DeviceInfo, DeviceKind, Run};
 use text::Anchors;
 
@@ -77,6 +79,8 @@ pub struct DeviceView {
     pub peaks: Option<Table>,
     /// Transfers by route and size.
     pub transfers: Option<Table>,
+    /// Laws fitted to its cases: constants, errors, what is missing.
+    pub laws: Vec<Table>,
     /// One part per benchmark.
     pub benchmarks: Vec<BenchmarkView>,
 }
@@ -294,9 +298,10 @@ impl View {
         }
         found.sort_by_key(|notice: &Notice| notice.level);
         let watermark = watermark(runs.iter().flat_map(|run| &run.header.devices));
+        let others = if watermark.is_none() { together::references() } else { Vec::new() };
         Self {
             title: title(&devices),
-            together: together::together(&silhouettes, watermark.clone(), &mut anchors),
+            together: together::together(&silhouettes, &others, watermark.clone(), &mut anchors),
             watermark,
             devices,
             notices: found,
@@ -343,6 +348,8 @@ struct Subject<'a> {
     several: bool,
     ceilings: Ceilings,
     staircases: Vec<Staircase>,
+    /// Laws of its operations, or why there are none; nothing for a device that is no hardware.
+    calibration: Option<Result<Calibration, FitError>>,
 }
 
 impl<'a> Subject<'a> {
@@ -354,7 +361,12 @@ impl<'a> Subject<'a> {
             _ => format!("{bare} ({}, run {})", clean(&info.selector), clean(&run.header.run_id)),
         };
         let (ceilings, staircases) = (Ceilings::of(run, index), staircases(run, index));
-        Self { run, index, info, name, several, ceilings, staircases }
+        let calibration = info.is_publishable().then(|| {
+            // A catalogue that cannot be read takes the limits of physics away, and no more.
+            let gpu = hardware::identify(&info.name).ok().flatten();
+            Calibration::of_device(run, index, gpu.as_ref(), Allowed::default())
+        });
+        Self { run, index, info, name, several, ceilings, staircases, calibration }
     }
 
     fn view(&self, position: usize, anchors: &mut Anchors) -> (DeviceView, Vec<Notice>) {
@@ -373,6 +385,7 @@ impl<'a> Subject<'a> {
             plateau: self.plateau_table(),
             peaks: peaks::table(self.info, &cases),
             transfers: transfers::table(&cases),
+            laws: self.laws(),
             plots,
             benchmarks,
         };

@@ -48,6 +48,8 @@ pub enum Drawn {
     Heat(Heat),
     /// Every sample of every case.
     Samples(Strips),
+    /// Errors of fitted laws on cases held out.
+    Residuals(Strips),
     /// Curves over a quantity, both axes logarithmic.
     Curves(Curves),
     /// Amounts that add up, against a limit.
@@ -283,6 +285,12 @@ impl Subject<'_> {
         }
         if let Some(strips) = strips(cases) {
             add("samples", "Samples", samples_caption(), Drawn::Samples(strips));
+        }
+        if let Some((reached, caption)) = self.reached() {
+            add("reached", "How near products come to the fitted roofline", caption, Drawn::Curves(reached));
+        }
+        if let Some((strips, caption)) = self.residuals() {
+            add("residuals", "What the fitted laws leave over", caption, Drawn::Residuals(strips));
         }
         plots
     }
