@@ -54,6 +54,8 @@ mod hardware;
 mod health;
 /// Others' results: rows to records, the lint, bad input.
 mod import;
+/// Bad input of every format of other tools.
+mod import_bad;
 /// Models: parameter counts, counts of a step, layouts, files.
 mod llm;
 /// Bursts, sustained load, and several devices at once.

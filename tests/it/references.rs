@@ -9,6 +9,8 @@ use rooflint::hardware::{self, Rate};
 use rooflint::import::lint::{Lint, Reason};
 use rooflint::record::Provenance;
 use rooflint::reference::{CALIBRATED, figures, of_run, published, runs};
+use rooflint::report::view::Drawn;
+use rooflint::report::{ClaimsView, Judged, plots};
 use rooflint::units::Hertz;
 use serde_json::Value;
 
@@ -275,4 +277,21 @@ fn a_fitted_constant_stands_for_the_rows_of_its_source_with_its_interval() {
     for part in ["(90 %: ", "fitted to", "reports/reference/calibrations/", "matmul k="] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+}
+
+#[test]
+fn cost_curves_have_a_band_where_ceilings_were_measured() {
+    let (library, evidence) = (Library::embedded().unwrap(), with_references());
+    let judgements = library.judge(&evidence);
+    let view = ClaimsView::of(&Judged { library: &library, evidence: &evidence, judgements: &judgements });
+    let plot = view.plots.iter().find(|plot| plot.name == "claims-cost").unwrap();
+    let Drawn::Curves(curves) = &plot.drawn else { panic!("curves") };
+    for curve in &curves.curves {
+        // The A100 of that claim has 40 GB, of which there is no reference.
+        assert_eq!(curve.band.is_empty(), curve.name.contains("A100"), "{}", curve.name);
+        for ((x, y), (at, low, high)) in curve.points.iter().zip(&curve.band) {
+            assert!(x == at && low < y && y < high, "{}: {low} {y} {high}", curve.name);
+        }
+    }
+    assert!(plots::draw(plot).unwrap().file().contains("<polygon"), "the band is drawn");
 }

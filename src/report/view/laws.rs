@@ -60,7 +60,7 @@ impl Subject<'_> {
             .step_by(step)
             .map(|((n, k), mut points)| {
                 points.sort_by(|one, other| one.0.total_cmp(&other.0));
-                Curve { name: format!("n = {n}, k = {k}"), points }
+                Curve { name: format!("n = {n}, k = {k}"), points, band: Vec::new() }
             })
             .collect();
         let caption = format!(

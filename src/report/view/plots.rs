@@ -78,6 +78,9 @@ pub struct Curve {
     pub name: String,
     /// Its points, from left to right.
     pub points: Vec<(f64, f64)>,
+    /// Where it may lie, between what is known of its inputs: place, lower and upper end, from left to right. Empty where all
+    /// of them are exact.
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 /// A marked point.

@@ -65,7 +65,7 @@ pub(super) fn together(
         let (slope, flat_rate) = (one.slope.value, flat.value);
         let points = [low, flat_rate / slope, high].map(|x| (x, (slope * x).min(flat_rate) / scale));
         let (memory, compute) = (number::brief(one.slope, "B/s"), number::brief(*flat, unit));
-        Curve { name: format!("{}: {memory}, {compute}", one.name), points: points.into() }
+        Curve { name: format!("{}: {memory}, {compute}", one.name), points: points.into(), band: Vec::new() }
     };
     let drawn = Drawn::Curves(Curves {
         x: "Operational intensity (FLOP/B)".to_owned(),
