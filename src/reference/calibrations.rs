@@ -70,13 +70,13 @@ impl Calibrated {
     }
 }
 
-/// Quantities that a constant of a law answers for: the quantity, operation, beginnings of the subject, constant.
-const CONSTANTS: [(&str, &str, &[&str], &str); 5] = [
+/// Quantities that a constant of a law answers for: the quantity, operation, subjects, constant. Links are none of them: NCCL
+/// changes its way with the size, and a law over all sizes tells what is usual and not what a link gives.
+const CONSTANTS: [(&str, &str, &[&str], &str); 4] = [
     ("memory_bandwidth", "matmul", &["bf16", "f16"], "bandwidth"),
     ("matmul_f16", "matmul", &["bf16", "f16"], "throughput"),
     ("matmul_fp8", "matmul", &["fp8_e4m3"], "throughput"),
     ("matmul_i8", "matmul", &["i8"], "throughput"),
-    ("link_bandwidth", "collective", &["all_gather, nccl, f16"], "bandwidth"),
 ];
 
 /// Puts a fitted constant with its interval in the place of a single row. A constant that rests on its prior says nothing of
