@@ -1,7 +1,8 @@
 //! What a run says of its devices, as facts for the judge.
 
 use super::evidence::{Fact, HOST, Quantity, Rank};
-use crate::fit::Ceilings;
+use super::shapes::shapes;
+use crate::fit::{Allowed, Calibration, Ceilings};
 use crate::hardware::{self, HardwareError};
 use crate::record::{DeviceInfo, DeviceKind, Precision, Provenance, Run};
 use crate::summary::Estimate;
@@ -14,7 +15,7 @@ const MATMUL: &[(&str, &[Precision])] = &[
     ("matmul_i8", &[Precision::I8]),
 ];
 
-/// The facts of a run: memory capacity, bandwidth of reading memory, and the fastest matrix product of each precision, of
+/// The facts of a run: the shape of decoding by the laws fitted to its products, memory capacity, bandwidth of reading memory, and the fastest matrix product of each precision, of
 /// every device that is real hardware and has a name in the catalogue, or is the host's processor.
 ///
 /// Bandwidth counts only if the run shows that memory was measured and not a cache ([`crate::fit::Plateau::shows_memory`]).
@@ -31,6 +32,7 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
     let mut facts = Vec::new();
     let mut driver_capacity = false;
     for (index, device) in (0_u32..).zip(&run.header.devices) {
+        facts.extend(fitted(run, index, rank, &whose)?);
         let Some(gpu) = name_of(device)? else { continue };
         let ceilings = Ceilings::of(run, index);
         let read = ceilings.memory.iter().find(|memory| memory.kernel == "read");
@@ -58,6 +60,20 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
         facts.extend(reported_capacities()?);
     }
     Ok(facts)
+}
+
+/// What the laws fitted to a device say of the shape of decoding, whatever hardware it is.
+fn fitted(run: &Run, index: u32, rank: Rank, whose: &str) -> Result<Vec<Fact>, HardwareError> {
+    let Some(device) = run.header.devices.get(index as usize).filter(|one| one.kind == DeviceKind::Hardware) else {
+        return Ok(Vec::new());
+    };
+    let gpu = hardware::identify(&device.name)?;
+    // Where nothing can be fitted the claims stay untested, and the report says what to measure.
+    let Ok(calibration) = Calibration::of_device(run, index, gpu.as_ref(), Allowed::default()) else {
+        return Ok(Vec::new());
+    };
+    let id = name_of(device)?.unwrap_or_else(|| device.name.clone());
+    Ok(shapes(&calibration, &id, rank, whose))
 }
 
 /// Every GPU's memory as its driver reports it: beside a measured capacity another GPU's must not be the round number on

@@ -16,6 +16,7 @@ mod measured;
 mod model;
 mod parse;
 mod references;
+mod shapes;
 mod unit;
 mod verdict;
 
@@ -34,6 +35,7 @@ pub use measured::measured;
 pub use model::{MODEL_QUANTITIES, ModelQuantity};
 pub use parse::{ClaimError, ClaimFile, parse};
 pub use references::references;
+pub use shapes::shapes;
 pub use unit::{Kind, UNITS, Unit, number};
 pub use verdict::{Comparison, EDGE, Side, Verdict, compare, show_factor};
 

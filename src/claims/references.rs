@@ -1,14 +1,15 @@
 //! The references that come with the program, as facts for the judge.
 //!
-//! A fact is the median of the figures that count, one for each source, and its interval their range: what GPUs of this
-//! kind were seen to do. It is an achieved figure. It is evidence where a claim is about what a GPU does, and none
+//! A fact is the median of the figures that count, one for each source, and its interval their range, with the intervals of
+//! those that were fitted: what GPUs of this kind were seen to do. It is an achieved figure. It is evidence where a claim is about what a GPU does, and none
 //! against a claim about its datasheet, whose inputs name the datasheet.
 
 use std::collections::BTreeMap;
 
 use super::evidence::{Fact, Quantity, Rank};
+use super::shapes::shapes;
 use super::unit;
-use crate::reference::{Figure, ReferenceError, figures, median};
+use crate::reference::{CALIBRATED, Figure, ReferenceError, figures, median};
 use crate::summary::Estimate;
 
 /// The facts.
@@ -16,7 +17,12 @@ use crate::summary::Estimate;
 /// # Errors
 /// None for the references as committed.
 pub fn references() -> Result<Vec<Fact>, ReferenceError> {
-    Ok(facts(&figures()?))
+    let mut facts = facts(&figures()?);
+    for calibrated in CALIBRATED {
+        let whose = format!("reports/reference/calibrations/{}.json", calibrated.gpu);
+        facts.extend(shapes(&calibrated.calibration()?, calibrated.gpu, Rank::Reference, &whose));
+    }
+    Ok(facts)
 }
 
 /// One fact for each GPU and quantity of these figures; quantities that no claim asks for are passed over.
@@ -27,14 +33,15 @@ fn facts(figures: &[Figure]) -> Vec<Fact> {
     }
     let fact = |((gpu, quantity), figures): ((&str, &str), Vec<&Figure>)| {
         let quantity = Quantity::find(quantity)?;
-        let counting: Vec<f64> =
-            figures.iter().filter(|figure| figure.excluded.is_none()).map(|figure| figure.value).collect();
-        let value = median(&counting)?;
-        let (low, high) = counting.iter().fold((value, value), |(low, high), one| (low.min(*one), high.max(*one)));
+        let counting: Vec<&&Figure> = figures.iter().filter(|figure| figure.excluded.is_none()).collect();
+        let value = median(&counting.iter().map(|figure| figure.value).collect::<Vec<_>>())?;
+        let ends = counting.iter().map(|figure| figure.interval.unwrap_or((figure.value, figure.value)));
+        let (low, high) = ends.fold((value, value), |(low, high), ends| (low.min(ends.0), high.max(ends.1)));
         let unit = unit::readable(quantity.kind);
-        let source = match counting.len() {
-            1 => "one figure by others".to_owned(),
-            number => format!("median of {number} figures by others, {}", unit.show_span(low, high)),
+        let source = match (counting.len(), low < high) {
+            (1, false) => "one figure by others".to_owned(),
+            (1, true) => format!("one figure by others, {}", unit.show_span(low, high)),
+            (number, _) => format!("median of {number} figures by others, {}", unit.show_span(low, high)),
         };
         Some(Fact {
             gpu: gpu.to_owned(),
@@ -54,8 +61,10 @@ const NAMED: usize = 4;
 /// A figure with its conditions and its source, then rows it is worked out from.
 fn lines(figure: &Figure, unit: &unit::Unit) -> Vec<String> {
     let not = figure.excluded.as_ref().map_or(String::new(), |why| format!("; not counted: {why}"));
+    let interval =
+        figure.interval.map_or(String::new(), |(low, high)| format!(" (90 %: {})", unit.show_span(low, high)));
     let mut lines = vec![format!(
-        "{}, {}: {} [{}; version {}; licence {}]{not}",
+        "{}{interval}, {}: {} [{}; version {}; licence {}]{not}",
         unit.show(figure.value),
         figure.statistic,
         figure.what,

@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use super::figure::{Figure, positive};
+use super::moe::Routing;
 use super::serving::{Bound, Deployment, Load, Served, Stage, decode};
 use super::training::FLOP_PER_PARAMETER_SERVED;
 use super::{CostError, communication};
@@ -31,6 +32,8 @@ pub struct StepConstants {
     pub kv_bandwidth_b_s: f64,
     /// All-reduces among tensor ranks; without them they cost nothing.
     pub all_reduce: Option<AllReduce>,
+    /// How unevenly tokens choose experts, in place of the deployment's routing.
+    pub skew: Option<f64>,
     /// Natural logarithm of measured over predicted time: 0 in the best estimate, an error seen on held-out cases in a
     /// draw.
     pub error: f64,
@@ -101,10 +104,11 @@ const TAIL: f64 = 0.05;
 /// As [`decode`].
 pub fn decode_fitted(deployment: &Deployment, load: Load, law: &StepLaw, hidden: u32) -> Result<Served, CostError> {
     // Whatever does not depend on the times, and the refusals.
-    let served = decode(deployment, load)?;
+    let served = decode(&routed(deployment, &law.best), load)?;
     let overhead = deployment.overhead_s;
     let times =
         |constants: &StepConstants, sequences: f64, context: f64, overhead: f64| -> Result<[f64; 2], CostError> {
+            let deployment = &routed(deployment, constants);
             let micro_batches = deployment.micro_batches(load);
             let stage = deployment.stage(sequences, context, micro_batches, 1.0)?;
             let time = constants.time_s(&work(deployment, &stage, hidden)) + overhead;
@@ -148,6 +152,12 @@ pub fn decode_fitted(deployment: &Deployment, load: Load, law: &StepLaw, hidden:
     })
 }
 
+/// A deployment whose tokens choose experts as the constants say, where they say it.
+fn routed(deployment: &Deployment, constants: &StepConstants) -> Deployment {
+    let routing = constants.skew.map_or(deployment.routing, |skew| Routing::Skewed { skew });
+    Deployment { routing, ..*deployment }
+}
+
 fn work(deployment: &Deployment, stage: &Stage, hidden: u32) -> Work {
     let expert = f64::from(deployment.layout.expert());
     let sequences = stage.micro_batch / expert;
@@ -165,6 +175,7 @@ fn work(deployment: &Deployment, stage: &Stage, hidden: u32) -> Work {
 /// Which takes longer at the law's own rates: reading weights and cache, or the work on the weights.
 fn bound(deployment: &Deployment, load: Load, constants: &StepConstants) -> Result<Bound, CostError> {
     let (sequences, context) = (load.sequences.value(), load.context.value());
+    let deployment = routed(deployment, constants);
     let stage = deployment.stage(sequences, context, deployment.micro_batches(load), 1.0)?;
     let read = stage.weights_b / constants.bandwidth_b_s + stage.kv_b / constants.kv_bandwidth_b_s;
     let computes = stage.weights_flop / constants.throughput_flop_s > read;

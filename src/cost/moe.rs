@@ -12,16 +12,22 @@ use super::figure::{Figure, corner, positive};
 use crate::llm::Weights;
 
 /// How tokens choose experts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Routing {
     /// Each token picks its experts evenly at random, independently of every other.
     Uniform,
+    /// Some experts are likelier than others: the chance of the i-th falls as `i^-skew`. A skew of 0 is uniform.
+    Skewed {
+        /// The exponent.
+        skew: f64,
+    },
     /// Every expert is read in every step: the bound for large batches.
     EveryExpert,
 }
 
-/// Distinct experts that `tokens` reach: `E (1 - (1 - k/E)^b)` under uniform routing.
+/// Distinct experts that `tokens` reach: `E (1 - (1 - k/E)^b)` under uniform routing, and `sum of 1 - (1 - q_i)^b` under
+/// skewed, with `q_i = min(1, k i^-skew / sum of j^-skew)`.
 ///
 /// # Errors
 /// [`CostError::Zero`] without experts or routed experts; [`CostError::AboveOne`] with more routed than there are.
@@ -89,11 +95,17 @@ fn routed_share(experts: u32, routed: u32) -> Result<f64, CostError> {
 }
 
 fn coverage(experts: u32, routed_share: f64, tokens: f64, routing: Routing) -> f64 {
-    let reached = match routing {
-        Routing::Uniform => 1.0 - (1.0 - routed_share).powf(tokens),
-        Routing::EveryExpert => 1.0,
-    };
-    f64::from(experts) * reached
+    let all = f64::from(experts);
+    let met = |chance: f64| 1.0 - (1.0 - chance).powf(tokens);
+    match routing {
+        Routing::Uniform => all * met(routed_share),
+        Routing::EveryExpert => all,
+        Routing::Skewed { skew } => {
+            let likeness = |expert: u32| f64::from(expert).powf(-skew);
+            let sum: f64 = (1..=experts).map(likeness).sum();
+            (1..=experts).map(|expert| met((routed_share * all * likeness(expert) / sum).min(1.0))).sum()
+        }
+    }
 }
 
 /// How the load of a layer's experts is spread under uniform routing. Exact.

@@ -1,9 +1,8 @@
 //! Attention. Decoding reads keys and values at a bandwidth of its own; a prompt's attention computes.
 
-use std::collections::BTreeMap;
-
 use super::Measured;
 use super::fitted::Prepared;
+use super::kinds::{Kinds, kernel, named};
 use super::known::{Known, exponent};
 use super::law::{Join, Law, Role, Row};
 use crate::record::Precision;
@@ -16,21 +15,22 @@ pub const CONTEXT: &str = "context_attention";
 /// Fewest tokens of context: below, time is the launch's alone.
 const CONTEXT_LEAST: u64 = 64;
 
-/// Contexts and prompts, by precision and format of keys and values.
+/// Contexts and prompts, by precision and format of keys and values; kernels but for the usual one apart.
 pub fn prepare(known: &Known, items: &[Measured]) -> Vec<Prepared> {
-    let mut kinds: BTreeMap<(bool, Precision, String), Vec<Row>> = BTreeMap::new();
+    let mut kinds = Kinds::default();
     for item in items.iter().filter(|item| item.record.case.benchmark == "attention") {
         let case = &item.record.case;
         let Some(precision) = item.summary.precision else { continue };
         let decodes = case.word("phase") == Some("decode");
         let kv = case.word("kv_precision").unwrap_or_else(|| precision.name()).to_owned();
-        kinds.entry((decodes, precision, kv)).or_default().extend(row(item, decodes));
+        kinds.add((decodes, precision, kv), kernel(item), row(item, decodes));
     }
-    let prepared = |((decodes, precision, kv), rows): ((bool, Precision, String), Vec<Row>)| {
+    let prepared = |((decodes, precision, kv), kernel, rows): ((bool, Precision, String), Option<String>, Vec<Row>)| {
         let subject = if kv == precision.name() { kv } else { format!("{precision}, keys and values {kv}") };
+        let subject = named(subject, kernel);
         if decodes { decode(known, subject, rows) } else { context(known, precision, subject, rows) }
     };
-    kinds.into_iter().map(prepared).collect()
+    kinds.into_each().into_iter().map(prepared).collect()
 }
 
 fn row(item: &Measured, decodes: bool) -> Option<Row> {

@@ -7,7 +7,7 @@ use super::fitted::{Fitted, Missing, Prepared, rounded};
 use super::known::Known;
 use super::{Ceilings, Measured, attention, bandwidth, collective, experts, matmul, measured, step};
 use crate::hardware::Gpu;
-use crate::record::{Provenance, Run};
+use crate::record::{DeviceInfo, Provenance, Run};
 use crate::summary::Estimate;
 
 /// The version of a calibration file's layout.
@@ -100,9 +100,24 @@ impl Calibration {
     /// # Errors
     /// [`FitError`] for no measured case, several devices, an emulated one, or nothing to fit.
     pub fn of(runs: &[Run], gpu: Option<&Gpu>, allowed: Allowed) -> Result<Self, FitError> {
-        let device = device(runs, allowed)?;
-        let known = Known::of(runs, gpu);
-        let items: Vec<Measured> = each_device(runs).flat_map(|(run, device)| measured(run, device)).collect();
+        let devices = runs.iter().flat_map(|run| (0..run.header.devices.len() as u32).map(move |device| (run, device)));
+        Self::of_devices(&devices.collect::<Vec<_>>(), gpu, allowed)
+    }
+
+    /// The same of the run's `device`-th device alone.
+    ///
+    /// # Errors
+    /// As [`Calibration::of`].
+    pub fn of_device(run: &Run, device: u32, gpu: Option<&Gpu>, allowed: Allowed) -> Result<Self, FitError> {
+        Self::of_devices(&[(run, device)], gpu, allowed)
+    }
+
+    fn of_devices(devices: &[(&Run, u32)], gpu: Option<&Gpu>, allowed: Allowed) -> Result<Self, FitError> {
+        let device = device(devices, allowed)?;
+        let known = Known::of(devices, gpu);
+        let items: Vec<Measured> = devices.iter().flat_map(|(run, device)| measured(run, *device)).collect();
+        let mut runs: Vec<&Run> = devices.iter().map(|(run, _)| *run).collect();
+        runs.dedup_by_key(|run| run.header.run_id.as_str());
         if items.is_empty() {
             let names: Vec<&str> = runs.iter().map(|run| run.header.run_id.as_str()).collect();
             return Err(FitError::Empty(format!("run {}", names.join(", "))));
@@ -116,7 +131,7 @@ impl Calibration {
                 }
             }
         };
-        fit(bandwidth::prepare(&known, &items, last_cache_b(runs)), &mut laws);
+        fit(bandwidth::prepare(&known, &items, last_cache_b(devices)), &mut laws);
         fit(matmul::prepare(&known, &items), &mut laws);
         fit(attention::prepare(&known, &items), &mut laws);
         fit(experts::prepare(&known, &items), &mut laws);
@@ -129,14 +144,14 @@ impl Calibration {
                 missing.iter().map(|lacks| format!("{}: {}; measure {}", lacks.operation, lacks.why, lacks.measure));
             return Err(FitError::Nothing(needs.collect::<Vec<_>>().join(". ")));
         }
-        let publishable = each_device(runs).all(|(run, at)| run.header.devices[at as usize].is_publishable());
+        let publishable = infos(devices).all(DeviceInfo::is_publishable);
         Ok(Self {
             calibration: CALIBRATION_VERSION,
             device,
             gpu: gpu.map(|gpu| gpu.id.clone()),
             publishable,
-            sources: runs.iter().map(source).collect(),
-            ceilings: each_device(runs).flat_map(|(run, device)| ceilings(run, device)).collect(),
+            sources: runs.into_iter().map(source).collect(),
+            ceilings: devices.iter().flat_map(|(run, device)| ceilings(run, *device)).collect(),
             laws,
             missing,
         })
@@ -148,17 +163,16 @@ impl Calibration {
     }
 }
 
-/// Every device of every run.
-fn each_device(runs: &[Run]) -> impl Iterator<Item = (&Run, u32)> {
-    runs.iter().flat_map(|run| (0..run.header.devices.len() as u32).map(move |device| (run, device)))
+/// What the devices tell of themselves.
+fn infos<'a>(devices: &'a [(&'a Run, u32)]) -> impl Iterator<Item = &'a DeviceInfo> {
+    devices.iter().filter_map(|(run, device)| run.header.devices.get(*device as usize))
 }
 
 /// The name of the one device.
-fn device(runs: &[Run], allowed: Allowed) -> Result<String, FitError> {
+fn device(devices: &[(&Run, u32)], allowed: Allowed) -> Result<String, FitError> {
     let mut names: Vec<String> = Vec::new();
     let mut identities: Vec<&str> = Vec::new();
-    for (run, at) in each_device(runs) {
-        let info = &run.header.devices[at as usize];
+    for info in infos(devices) {
         if !allowed.emulated && !info.is_publishable() {
             return Err(FitError::NotHardware(info.name.clone()));
         }
@@ -179,8 +193,8 @@ fn device(runs: &[Run], allowed: Allowed) -> Result<String, FitError> {
 }
 
 /// The largest last cache of the devices.
-fn last_cache_b(runs: &[Run]) -> f64 {
-    let caches = each_device(runs).filter_map(|(run, device)| run.header.devices[device as usize].last_cache());
+fn last_cache_b(devices: &[(&Run, u32)]) -> f64 {
+    let caches = infos(devices).filter_map(DeviceInfo::last_cache);
     caches.map(|cache| cache.0 as f64).fold(0.0, f64::max)
 }
 

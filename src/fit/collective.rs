@@ -15,13 +15,14 @@ pub const ID: &str = "collective";
 /// Share of one direction of the links that collectives usually reach.
 const LINK_SHARE: f64 = 0.6;
 
-/// Every operation, library and precision that was measured.
+/// Every operation, library, precision and way of the library that was measured: launched one by one and as a graph differ
+/// by ten times in latency.
 pub fn prepare(known: &Known, items: &[Measured]) -> Vec<Prepared> {
     let mut kinds: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for item in items.iter().filter(|item| item.record.case.benchmark == ID) {
         let case = &item.record.case;
         let words: Vec<&str> =
-            ["operation", "library", "precision"].iter().filter_map(|axis| case.word(axis)).collect();
+            ["operation", "library", "precision", "kernel_source"].iter().filter_map(|axis| case.word(axis)).collect();
         kinds.entry(words.join(", ")).or_default().extend(row(item));
     }
     kinds.into_iter().map(|(subject, rows)| prepared(known, subject, rows)).collect()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Measured;
 use super::fitted::Prepared;
+use super::kinds::{Kinds, kernel, named};
 use super::known::{Known, exponent};
 use super::law::{Join, Law, Parameter, Reached, Role, Row, SKEW_STEP, SKEWS};
 use crate::record::Precision;
@@ -12,20 +13,28 @@ use crate::record::Precision;
 /// Its id.
 pub const ID: &str = "moe";
 
+/// The routing that spreads tokens evenly.
+const BALANCED: &str = "balanced";
+
 /// Most tokens of a batch that decodes: beyond, every expert is read and arithmetic decides.
 const TOKENS_MOST: u64 = 512;
 
-/// Layers of experts, by precision and routing.
+/// Layers of experts, by precision, format of the weights and routing; kernels but for the usual one apart.
 pub fn prepare(known: &Known, items: &[Measured]) -> Vec<Prepared> {
-    let mut kinds: BTreeMap<(Precision, String), Vec<Row>> = BTreeMap::new();
+    let mut kinds = Kinds::default();
     let mut reached = Cache::default();
     for item in items.iter().filter(|item| item.record.case.benchmark == ID) {
         let Some(precision) = item.summary.precision else { continue };
-        let routing = item.record.case.word("routing").unwrap_or("balanced").to_owned();
+        let case = &item.record.case;
+        let routing = case.word("routing").unwrap_or("balanced").to_owned();
         let row = row(item, precision, &routing, &mut reached);
-        kinds.entry((precision, routing)).or_default().extend(row);
+        let weights = case.word("weights").map_or(String::new(), |weights| format!(", weights {weights}"));
+        kinds.add((precision, format!("{weights}, {routing}")), kernel(item), row);
     }
-    kinds.into_iter().map(|((precision, routing), rows)| prepared(known, precision, &routing, rows)).collect()
+    let prepared = |((precision, kind), kernel, rows): ((Precision, String), Option<String>, Vec<Row>)| {
+        prepared(known, precision, named(format!("{precision}{kind}"), kernel), rows)
+    };
+    kinds.into_each().into_iter().map(prepared).collect()
 }
 
 /// Distinct experts of layers seen before: many cases share one.
@@ -42,18 +51,22 @@ fn row(item: &Measured, precision: Precision, routing: &str, cache: &mut Cache) 
     }
     let width = precision.size() as f64;
     let [t, h, i, k] = [tokens, hidden, intermediate, top_k].map(|count| count as f64);
-    let experts_read = match routing {
-        "balanced" => [(t * k).min(experts as f64); SKEWS],
-        _ => *cache.entry([experts, top_k, tokens]).or_insert_with(|| distinct(experts, top_k, t)),
+    let spread = *cache.entry([experts, top_k, tokens]).or_insert_with(|| distinct(experts, top_k, t));
+    // What a case declares is tokens, and the experts reached without a skew: that tells the bytes of one.
+    let (experts_read, declared) = match routing {
+        BALANCED => ([(t * k).min(experts as f64); SKEWS], (t * k).min(experts as f64)),
+        _ => (spread, spread[0]),
     };
-    Some(Row {
+    let weights = item.record.work.bytes_read_b.0 as f64 - t * h * width.max(2.0);
+    let matrices = case.count("matrices").unwrap_or(3) as f64;
+    (weights > 0.0).then(|| Row {
         time_s: item.summary.time.value,
         cluster: format!("hidden={hidden} intermediate={intermediate} top_k={top_k} experts={experts}"),
         amounts: [1.0, 0.0, 0.0, 0.0],
         // Tokens in and out once, and each routed copy's way through the expert.
-        bytes: width * (2.0 * t * h + 2.0 * t * k * (h + 2.0 * i)),
+        bytes: width * (2.0 * t * h + 2.0 * t * k * (h + (matrices - 1.0) * i)),
         flop: item.record.work.operations().0 as f64,
-        reached: Some(Reached { each_b: 3.0 * h * i * width, experts: experts_read }),
+        reached: Some(Reached { each_b: weights / declared, experts: experts_read }),
         at: [t.log2(), (h * i).log2(), (experts as f64).log2()],
         decodes: true,
     })
@@ -71,7 +84,7 @@ fn distinct(experts: u64, top_k: u64, tokens: f64) -> [f64; SKEWS] {
     })
 }
 
-fn prepared(known: &Known, precision: Precision, routing: &str, rows: Vec<Row>) -> Prepared {
+fn prepared(known: &Known, precision: Precision, subject: String, rows: Vec<Row>) -> Prepared {
     let read = |row: &Row| row.bytes + row.reached.map_or(0.0, |reached| reached.each_b * reached.experts[SKEWS / 2]);
     let mut parameters = vec![
         known.fixed("fixed", 0, 4.0),
@@ -79,14 +92,12 @@ fn prepared(known: &Known, precision: Precision, routing: &str, rows: Vec<Row>) 
         known.throughput(precision, 0.6, 0.4, &rows),
         exponent(),
     ];
-    if routing != "balanced" {
+    if !subject.contains(BALANCED) {
         // How uneven the routing is and how fast the experts are read show alike in most cases: the bandwidth's
         // narrow prior tells them apart.
         parameters.push(Parameter { name: "skew", unit: "", role: Role::Skew, prior: 0.6, sigma: 0.5, limit: None });
     }
-    let subject = format!("{precision}, {routing}");
-    let measure =
-        format!("moe in {precision} with {routing} routing, at three or more layers, over batches of 1 to 512");
+    let measure = format!("moe in {subject}, at three or more layers, over batches of 1 to 512");
     Prepared { operation: ID, subject, law: Law { parameters, join: Join::Smooth }, rows, smooth: true, measure }
 }
 

@@ -100,10 +100,33 @@ pub fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
+/// Four significant digits: a draw differs from the next by more.
+pub fn short(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
+}
+
 impl Fitted {
     /// The value of a constant.
     pub fn value(&self, name: &str) -> Option<f64> {
         Some(self.constants[self.place(name)?].value)
+    }
+
+    /// The time of so many bytes and operations by the law's constants alone, at the best estimate or at a draw: fixed cost,
+    /// and reading joined with computing. `None` if it is no law of both.
+    pub fn time_s(&self, bytes: f64, flop: f64, draw: Option<usize>) -> Option<f64> {
+        let of = |name: &str| draw.map_or_else(|| self.value(name), |at| self.draw(name, at));
+        let (read, compute, p) = (bytes / of("bandwidth")?, flop / of("throughput")?, of("exponent")?);
+        let longer = read.max(compute);
+        let joint = match longer > 0.0 {
+            true => longer * ((read / longer).powf(p) + (compute / longer).powf(p)).powf(1.0 / p),
+            false => 0.0,
+        };
+        Some(of("fixed")? + joint)
+    }
+
+    /// The longer of reading and computing at the law's rates: what no time undercuts where they hold.
+    pub fn roof_s(&self, bytes: f64, flop: f64) -> Option<f64> {
+        Some((bytes / self.value("bandwidth")?).max(flop / self.value("throughput")?))
     }
 
     /// A draw of a constant.
@@ -144,10 +167,11 @@ impl Prepared {
                 format!("{cases} cases of {have} kinds; {CLUSTERS_LEAST} kinds and {parameters} cases are needed");
             return Err(self.missing(why, &self.measure));
         }
-        let logs = solve(&self.law, &rows).ok_or_else(|| self.missing("no law fits".to_owned(), &self.measure))?;
+        let logs =
+            solve(&self.law, &rows, None).ok_or_else(|| self.missing("no law fits".to_owned(), &self.measure))?;
         self.check(&logs)?;
         let draws = draws(&self.law, &rows, &logs, SEED);
-        let held = held_out(&self.law, &rows, self.smooth, SEED);
+        let held = held_out(&self.law, &rows, &logs, self.smooth, SEED);
         let (held_out, keeps) = held.ok_or_else(|| self.missing("no law fits".to_owned(), &self.measure))?;
         let field = || held_out::discrepancy(&rows, &held_out::residuals(&self.law, &logs, &rows));
         Ok(Fitted {
@@ -157,7 +181,7 @@ impl Prepared {
             clusters: clusters.len() as u32,
             beyond_physics: beyond.len() as u32,
             constants: self.constants(&logs, &draws),
-            draws: draws.iter().map(|draw| draw.iter().map(|log| rounded(log.exp())).collect()).collect(),
+            draws: draws.iter().map(|draw| draw.iter().map(|log| short(log.exp())).collect()).collect(),
             discrepancy: if keeps { field() } else { None },
             held_out,
         })

@@ -31,10 +31,10 @@ pub struct Known {
 }
 
 impl Known {
-    /// What micro-benchmarks of these runs say, beside a datasheet.
-    pub fn of(runs: &[Run], gpu: Option<&Gpu>) -> Self {
+    /// What micro-benchmarks of these devices of runs say, beside a datasheet.
+    pub fn of(devices: &[(&Run, u32)], gpu: Option<&Gpu>) -> Self {
         let mut known = Self { gpu: gpu.cloned(), ..Self::default() };
-        for (run, device) in runs.iter().flat_map(|run| (0..run.header.devices.len() as u32).map(move |d| (run, d))) {
+        for (run, device) in devices.iter().copied() {
             let ceilings = Ceilings::of(run, device);
             let reads = ceilings.memory.iter().filter(|ceiling| ceiling.kernel == "read");
             known.read_b_s = reads.map(|read| read.rate.value).chain(known.read_b_s).reduce(f64::max);

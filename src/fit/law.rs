@@ -119,34 +119,20 @@ impl Law {
         self.parameters.iter().map(|parameter| parameter.prior.ln()).collect()
     }
 
-    /// The time of a row, in seconds, at parameters of these logarithms; `gradient` receives its derivatives by them.
-    pub fn time(&self, row: &Row, logs: &[f64], gradient: &mut [f64]) -> f64 {
+    /// The law at parameters of these logarithms.
+    pub fn at(&self, logs: &[f64]) -> At<'_> {
+        let values: Vec<f64> = logs.iter().map(|log| log.exp()).collect();
         let mut joint = Joint { bandwidth: 1.0, throughput: 1.0, exponent: 1.0, skew: 0.0 };
-        let mut total = 0.0;
-        for ((parameter, log), slope) in self.parameters.iter().zip(logs).zip(gradient.iter_mut()) {
-            let value = log.exp();
-            *slope = 0.0;
+        for (parameter, value) in self.parameters.iter().zip(&values) {
             match parameter.role {
-                Role::Time(amount) => *slope = row.amounts[amount] * value,
-                Role::Rate(amount) => *slope = -row.amounts[amount] / value,
-                Role::Bandwidth => joint.bandwidth = value,
-                Role::Throughput => joint.throughput = value,
-                Role::Exponent => joint.exponent = value,
-                Role::Skew => joint.skew = value,
-            }
-            total += slope.abs();
-        }
-        let (time, by) = joint.time(row, self.join);
-        for (parameter, slope) in self.parameters.iter().zip(gradient) {
-            match parameter.role {
-                Role::Bandwidth => *slope = by.bandwidth,
-                Role::Throughput => *slope = by.throughput,
-                Role::Exponent => *slope = by.exponent,
-                Role::Skew => *slope = by.skew,
                 Role::Time(_) | Role::Rate(_) => {}
+                Role::Bandwidth => joint.bandwidth = *value,
+                Role::Throughput => joint.throughput = *value,
+                Role::Exponent => joint.exponent = *value,
+                Role::Skew => joint.skew = *value,
             }
         }
-        total + time
+        At { law: self, values, joint }
     }
 
     /// Whether a row is faster than the limits of the rates allow.
@@ -158,6 +144,35 @@ impl Law {
             Role::Time(_) | Role::Exponent | Role::Skew => 0.0,
         };
         self.parameters.iter().any(|parameter| parameter.limit.is_some_and(|l| least(parameter.role, l) > row.time_s))
+    }
+}
+
+/// A law at some values of its parameters.
+pub struct At<'a> {
+    law: &'a Law,
+    values: Vec<f64>,
+    joint: Joint,
+}
+
+impl At<'_> {
+    /// The time of a row, in seconds; `gradient` receives its derivatives by the parameters' logarithms.
+    pub fn time(&self, row: &Row, gradient: &mut [f64]) -> f64 {
+        let (time, by) = self.joint.time(row, self.law.join);
+        let mut total = time;
+        for ((parameter, value), slope) in self.law.parameters.iter().zip(&self.values).zip(gradient) {
+            *slope = match parameter.role {
+                Role::Time(amount) => row.amounts[amount] * value,
+                Role::Rate(amount) => -row.amounts[amount] / value,
+                Role::Bandwidth => by.bandwidth,
+                Role::Throughput => by.throughput,
+                Role::Exponent => by.exponent,
+                Role::Skew => by.skew,
+            };
+            if matches!(parameter.role, Role::Time(_) | Role::Rate(_)) {
+                total += slope.abs();
+            }
+        }
+        total
     }
 }
 
@@ -184,13 +199,20 @@ impl Joint {
             Join::Maximum => (longer, f64::from(read >= compute), f64::from(read < compute), 0.0),
             Join::Smooth => {
                 let p = self.exponent;
-                let (a, b) = (read / longer, compute / longer);
-                let (ap, bp) = (a.powf(p), b.powf(p));
-                let sum = ap + bp;
-                let time = longer * sum.powf(1.0 / p);
-                let logs = |x: f64, xp: f64| if x > 0.0 { xp * x.ln() } else { 0.0 };
-                let by_p = (logs(a, ap) + logs(b, bp)) / (p * sum) - sum.ln() / (p * p);
-                (time, share(read, time, p), share(compute, time, p), p * time * by_p)
+                // Over the longer of the two: it is 1, and the other a share r with r^p = power.
+                let log = (read.min(compute) / longer).ln();
+                let power = (p * log).exp();
+                let sum = 1.0 + power;
+                let sum_log = power.ln_1p();
+                let root = (sum_log / p).exp();
+                // (part / whole)^(p - 1) of the longer and of the shorter.
+                let by_longer = root / sum;
+                let by_shorter = if power > 0.0 { by_longer * (p * log - log).exp() } else { 0.0 };
+                let by_p = if power > 0.0 { power * log / (p * sum) } else { 0.0 } - sum_log / (p * p);
+                let time = longer * root;
+                let (by_read, by_compute) =
+                    if read >= compute { (by_longer, by_shorter) } else { (by_shorter, by_longer) };
+                (time, by_read, by_compute, p * time * by_p)
             }
         };
         let by = Self {
@@ -201,9 +223,4 @@ impl Joint {
         };
         (time, by)
     }
-}
-
-/// Derivative of a smooth joint by one of its times.
-fn share(part: f64, whole: f64, exponent: f64) -> f64 {
-    if part > 0.0 { (part / whole).powf(exponent - 1.0) } else { 0.0 }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Measured;
 use super::fitted::Prepared;
 use super::known::{Known, exponent};
 use super::law::{Join, Law, Role, Row};
-use crate::record::Precision;
+use super::{Measured, measured};
+use crate::record::{Precision, Run};
 
 /// Its id.
 pub const ID: &str = "matmul";
@@ -46,6 +46,39 @@ fn row(item: &Measured) -> Option<Row> {
     })
 }
 
+/// The kind of a product: its precision, and the format of its weights where that is another.
+fn subject(precision: Precision, weights: &str) -> String {
+    match weights {
+        "" => precision.to_string(),
+        weights => format!("{precision}, weights {weights}"),
+    }
+}
+
+/// A measured product.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Product {
+    /// m, n and k.
+    pub shape: [u64; 3],
+    /// Bytes read and written.
+    pub bytes: f64,
+    /// Operations.
+    pub flop: f64,
+    /// Its time, in seconds.
+    pub time_s: f64,
+}
+
+/// Products of a device that a law of that kind rests on.
+pub fn products(run: &Run, device: u32, kind: &str) -> Vec<Product> {
+    let products = measured(run, device).into_iter().filter_map(|item| {
+        let case = &item.record.case;
+        let own = subject(item.summary.precision?, case.word("weights").unwrap_or(""));
+        let row = row(&item).filter(|_| case.benchmark == ID && own == kind)?;
+        let shape = [case.count("m")?, case.count("n")?, case.count("k")?];
+        Some(Product { shape, bytes: row.bytes, flop: row.flop, time_s: row.time_s })
+    });
+    products.collect()
+}
+
 fn prepared(known: &Known, precision: Precision, weights: &str, rows: Vec<Row>) -> Prepared {
     let parameters = vec![
         known.fixed("fixed", 0, 1.0),
@@ -53,10 +86,7 @@ fn prepared(known: &Known, precision: Precision, weights: &str, rows: Vec<Row>) 
         known.throughput(precision, 1.0, 0.2, &rows),
         exponent(),
     ];
-    let subject = match weights {
-        "" => precision.to_string(),
-        weights => format!("{precision}, weights {weights}"),
-    };
+    let subject = subject(precision, weights);
     let measure = format!(
         "matmul in {precision} at three or more sizes n x k of 4 million elements and more, each at m = 1, 64, 256 and 4096"
     );

@@ -12,6 +12,7 @@ mod discrepancy;
 mod experts;
 mod fitted;
 mod held_out;
+mod kinds;
 mod known;
 mod law;
 mod matmul;
@@ -26,6 +27,7 @@ pub use decoding::{Breakdown, CROSSOVER, DecodeCurve, DecodeStep, LayerCost, dec
 pub use discrepancy::Discrepancy;
 pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
 pub use held_out::{CONFIDENCE, Errors, HeldOut};
+pub use matmul::{Product, products};
 pub use solve::DRAWS;
 pub use staircase::{HOLDS, Level, Staircase, Step, staircases};
 pub use step::PRODUCTS;

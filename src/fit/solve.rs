@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, storage::Owned};
 
-use super::law::{Law, Row};
+use super::law::{At, Law, Row};
 use crate::stats::SplitMix64;
 
 /// Residuals of log time beyond this count by their size and no longer by its square (soft L1).
@@ -35,9 +35,13 @@ fn softened(z: f64) -> (f64, f64) {
 }
 
 impl Problem<'_> {
-    /// The scaled residual of a row, and the derivatives of log time.
-    fn residual(&self, row: &Row, gradient: &mut [f64]) -> f64 {
-        let time = self.law.time(row, self.logs.as_slice(), gradient);
+    fn at(&self) -> At<'_> {
+        self.law.at(self.logs.as_slice())
+    }
+
+    /// The scaled residual of a row under the law at the present parameters, and the derivatives of log time.
+    fn residual(&self, at: &At<'_>, row: &Row, gradient: &mut [f64]) -> f64 {
+        let time = at.time(row, gradient);
         gradient.iter_mut().for_each(|slope| *slope /= time);
         match (time.ln() - row.time_s.ln()) / SCALE {
             z if z.is_finite() => z,
@@ -61,8 +65,8 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
     }
 
     fn residuals(&self) -> Option<DVector<f64>> {
-        let mut gradient = vec![0.0; self.logs.len()];
-        let data = self.rows.iter().map(|row| softened(self.residual(row, &mut gradient)).0);
+        let (at, mut gradient) = (self.at(), vec![0.0; self.logs.len()]);
+        let data = self.rows.iter().map(|row| softened(self.residual(&at, row, &mut gradient)).0);
         let held = (0..self.logs.len()).map(|i| (self.logs[i] - self.prior[i]) / self.law.parameters[i].sigma);
         let all: Vec<f64> = data.chain(held).collect();
         all.iter().all(|value| value.is_finite()).then(|| DVector::from_vec(all))
@@ -71,9 +75,9 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
     fn jacobian(&self) -> Option<DMatrix<f64>> {
         let (rows, parameters) = (self.rows.len(), self.logs.len());
         let mut jacobian = DMatrix::zeros(rows + parameters, parameters);
-        let mut gradient = vec![0.0; parameters];
+        let (at, mut gradient) = (self.at(), vec![0.0; parameters]);
         for (i, row) in self.rows.iter().enumerate() {
-            let (_, slope) = softened(self.residual(row, &mut gradient));
+            let (_, slope) = softened(self.residual(&at, row, &mut gradient));
             for (j, by) in gradient.iter().enumerate() {
                 jacobian[(i, j)] = slope * by / SCALE;
             }
@@ -85,10 +89,11 @@ impl LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'_> {
     }
 }
 
-/// The logarithms of a law's parameters that fit these rows best; `None` if none do, which finite rows rule out.
-pub fn solve(law: &Law, rows: &[&Row]) -> Option<Vec<f64>> {
+/// The logarithms of a law's parameters that fit these rows best, sought from `start`, else from the prior; `None` if none
+/// do, which finite rows rule out.
+pub fn solve(law: &Law, rows: &[&Row], start: Option<&[f64]>) -> Option<Vec<f64>> {
     let prior = law.prior();
-    let logs = DVector::from_vec(prior.clone());
+    let logs = DVector::from_vec(start.unwrap_or(&prior).to_vec());
     let (problem, report) = LevenbergMarquardt::new().with_patience(200).minimize(Problem { law, rows, prior, logs });
     let usable = report.termination.was_successful() || report.objective_function.is_finite();
     usable.then(|| problem.logs.as_slice().to_vec())
@@ -138,10 +143,11 @@ pub fn draws(law: &Law, rows: &[&Row], logs: &[f64], seed: u64) -> Vec<Vec<f64>>
 fn pulls(law: &Law, rows: &[&Row], logs: &[f64]) -> Vec<Pull> {
     let n = logs.len();
     let problem = Problem { law, rows, prior: law.prior(), logs: DVector::from_vec(logs.to_vec()) };
+    let at = problem.at();
     let mut clusters: BTreeMap<&str, Pull> = BTreeMap::new();
     let mut gradient = DVector::zeros(n);
     for row in rows {
-        let z = problem.residual(row, gradient.as_mut_slice());
+        let z = problem.residual(&at, row, gradient.as_mut_slice());
         let weight = 1.0 / (1.0 + z * z).sqrt();
         let pull = clusters
             .entry(&row.cluster)
@@ -155,7 +161,7 @@ fn pulls(law: &Law, rows: &[&Row], logs: &[f64]) -> Vec<Pull> {
 /// By how much draws from few clusters must be widened: resampling n of them spreads by a share `(n - 1)/n` too little
 /// variance, and their own spread is known no better than Student's distribution says. Its 95 % point over the normal's,
 /// by Cornish and Fisher's expansion.
-fn few(clusters: usize) -> f64 {
+pub fn few(clusters: usize) -> f64 {
     let n = clusters.max(2) as f64;
     let (z, freedom) = (1.644_853_6_f64, n - 1.0);
     let first = (z.powi(3) + z) / (4.0 * freedom);

@@ -21,8 +21,10 @@ const M_NARROW: [u64; 3] = [1, 1024, 8192];
 const SITES_NARROW: [(u64, u64); 3] = [(8192, 8192), (16384, 16384), (65536, 8192)];
 /// Heads of queries and of keys: 8, 70 and 7 thousand million parameters' models.
 const HEADS: [(u64, u64); 3] = [(32, 8), (64, 8), (32, 32)];
-/// Hidden and inner size, experts per token and experts: Mixtral 8x7B and DeepSeek-V3.
-const EXPERTS: [[u64; 4]; 2] = [[4096, 14336, 2, 8], [7168, 2048, 8, 256]];
+/// More of them while decoding: an eighth of a 70 thousand million parameters' model, and a half of one of 7 or 8.
+const HEADS_DECODE: [(u64, u64); 2] = [(8, 1), (16, 4)];
+/// Hidden and inner size, experts per token and experts: Mixtral 8x7B and 8x22B, Qwen3-235B-A22B and DeepSeek-V3.
+const EXPERTS: [[u64; 4]; 4] = [[4096, 14336, 2, 8], [6144, 16384, 2, 8], [4096, 1536, 8, 128], [7168, 2048, 8, 256]];
 
 /// Whether a case is on the grid.
 pub fn keeps(case: &Case) -> bool {
@@ -35,18 +37,19 @@ pub fn keeps(case: &Case) -> bool {
             one_of("m", m) && pair("n", "k").is_some_and(|site| sites.contains(&site))
         }
         "attention" => {
-            let lengths: &[u64] = match case.word("phase") {
-                Some("decode") => &[512, 2048, 8192, 32768],
-                _ => &[512, 2048, 8192],
-            };
+            let decodes = case.word("phase") == Some("decode");
+            let lengths: &[u64] = if decodes { &[512, 2048, 8192, 32768] } else { &[512, 2048, 8192] };
             let plain = ["window", "prefix", "beam_width"].iter().all(|axis| case.count(axis).is_none());
-            let heads = pair("heads", "kv_heads").is_some_and(|heads| HEADS.contains(&heads));
+            let heads = pair("heads", "kv_heads")
+                .is_some_and(|heads| HEADS.contains(&heads) || decodes && HEADS_DECODE.contains(&heads));
             plain && heads && one_of("head_dim", &[128]) && one_of("batch", &[1, 16, 64]) && one_of("context", lengths)
         }
         "moe" => {
             let shape = ["hidden", "intermediate", "top_k", "experts"].map(|axis| case.count(axis).unwrap_or(0));
             let whole = one_of("tensor", &[1]) && one_of("expert_parallel", &[1]);
-            EXPERTS.contains(&shape) && whole && one_of("tokens", &[1, 16, 128, 1024])
+            // Of the two skewed routings the milder one: 1.2 says little more.
+            let routing = case.word("routing") != Some("power_law_1.2");
+            EXPERTS.contains(&shape) && whole && routing && one_of("tokens", &[1, 16, 64, 512])
         }
         "collective" => {
             let sizes = [12, 16, 20, 24, 28, 29].map(|power| 1_u64 << power);

@@ -88,6 +88,64 @@ fn questions_of_peaks_keep_to_the_datasheet() {
 }
 
 #[test]
+fn a_reference_answers_with_intervals_and_a_datasheet_by_both_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = |gpu: &str, more: &str| -> Value {
+        let asked = format!("cost serve --model llama-3.1-8b --batch 8 --price 2 --format json --gpu {gpu} {more}");
+        let (code, told, complaint) = call(folder.path(), &asked);
+        assert_eq!(code, 0, "{asked}: {complaint}");
+        serde_json::from_str(&told).unwrap()
+    };
+    let sheet = answer("h100_sxm", "");
+    assert_eq!(sheet["answer"], answer("datasheet:h100-sxm", "")["answer"]);
+    assert!(sheet["notes"].to_string().contains("--gpu reference:h100_sxm"), "{}", sheet["notes"]);
+    let speed = |told: &Value, end: &str| told["answer"]["served"]["user_tok_s"][end].as_f64().unwrap();
+    for gpu in ["a100_sxm_80gb", "h100_sxm", "h200_sxm", "l40s"] {
+        let (sheet, known) = (answer(gpu, ""), answer(&format!("reference:{gpu}"), ""));
+        let [low, value, high] = ["low", "value", "high"].map(|end| speed(&known, end));
+        assert!(low < value && value < high, "{gpu}: {low} {value} {high}");
+        // No program reaches a datasheet, and one that is half as fast would not be used.
+        let share = value / speed(&sheet, "value");
+        assert!(share > 0.5 && share < 1.0, "{gpu}: {share}");
+        assert!(known["notes"].to_string().contains("90 %"), "{}", known["notes"]);
+    }
+    // Two ranks all-reduce, which costs more than nothing and less than one rank's reading.
+    let both = answer("reference:h100_sxm", "--tensor 2");
+    let (one, two) = (speed(&answer("reference:h100_sxm", ""), "value"), speed(&both, "value"));
+    assert!(two > one && two < 2.0 * one, "{one} {two}");
+    assert!(both["notes"].to_string().contains("all-reduces among tensor ranks are those of all_reduce"));
+}
+
+#[test]
+fn experts_are_reached_as_unevenly_as_the_calibration_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |gpu: &str, routing: &str| -> Value {
+        let asked = format!(
+            "cost serve --model mixtral-8x7b --gpu {gpu} --tensor 4 --batch 4 --price 2 --format json --routing {routing}"
+        );
+        let (code, told, complaint) = call(folder.path(), &asked);
+        assert_eq!(code, 0, "{asked}: {complaint}");
+        serde_json::from_str(&told).unwrap()
+    };
+    let figure = |told: &Value| told["answer"]["served"]["parameters_read"]["value"].as_f64().unwrap();
+    let time = |told: &Value| told["answer"]["served"]["stage_time_s"]["value"].as_f64().unwrap();
+    for gpu in ["h100_sxm", "reference:h100_sxm"] {
+        let [every, uniform, none, some] = ["every", "uniform", "0", "1.2"].map(|how| read(gpu, how));
+        assert_eq!(figure(&uniform), figure(&none), "no skew is even");
+        assert!(figure(&every) > figure(&uniform) && figure(&uniform) > figure(&some));
+        assert!(time(&every) > time(&uniform) && time(&uniform) > time(&some));
+    }
+    let fitted = read("reference:h100_sxm", "fitted");
+    let skew = fitted["inputs"]["routing"]["skewed"]["skew"].as_f64().unwrap();
+    let calibration = rooflint::reference::calibration("h100_sxm").unwrap().unwrap();
+    let known = calibration.law("moe", "bf16, power_law_1.01").unwrap().value("skew").unwrap();
+    assert_eq!(skew, known);
+    let uniform = read("reference:h100_sxm", "uniform");
+    assert!(figure(&fitted) < figure(&uniform) && time(&fitted) < time(&uniform));
+    assert!(fitted["notes"].to_string().contains("tokens choose experts as in moe bf16"), "{}", fitted["notes"]);
+}
+
+#[test]
 fn what_cannot_be_fitted_is_refused_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -115,6 +173,13 @@ fn what_cannot_be_fitted_is_refused_and_leaves_no_file() {
         ("cost serve --model llama-3.1-8b --gpu broken.json", "no calibration"),
         ("cost serve --model llama-3.1-8b --gpu newer.json", "newer than"),
         ("cost serve --model llama-3.1-8b --gpu absent.json", "cannot read"),
+        ("cost serve --model llama-3.1-8b --gpu reference", "reference:a100_sxm_80gb, reference:h100_sxm"),
+        ("cost serve --model llama-3.1-8b --gpu reference:a100_sxm_40gb", "no reference is of the A100"),
+        ("cost serve --model llama-3.1-8b --gpu reference:h300", "h300"),
+        ("cost serve --model llama-3.1-8b --gpu h100_sxm --routing fitted", "name one with --gpu"),
+        ("cost serve --model llama-3.1-8b --gpu good.jsonl --routing fitted", "tells no skew"),
+        ("cost serve --model llama-3.1-8b --gpu good.jsonl --routing -1", "routing"),
+        ("cost serve --model llama-3.1-8b --gpu good.jsonl --routing NaN", "exponent from 0 to 5"),
         ("cost serve --model llama-3.1-8b --gpu good.jsonl --weights fp8", "has no matmul in fp8_e4m3"),
     ] {
         let (code, _, complaint) = call(folder.path(), arguments);

@@ -254,7 +254,10 @@ fn a_mixtures_skew_is_recovered() {
             let mut axes = counts.map(|(name, count)| (name, AxisValue::Count(count))).to_vec();
             axes.push(("routing", AxisValue::from("power_law_1.01")));
             let time = time * (0.02 * normal(&mut random)).exp();
-            let work = work(bytes as u64, 0, &[(Precision::Bf16, flop)]);
+            // What imported mixtures declare: tokens, and the experts that even choices reach.
+            let evenly = experts as f64 * (1.0 - (1.0 - top_k as f64 / experts as f64).powf(tokens as f64));
+            let declared = (2 * tokens * hidden) as f64 + evenly * (6 * hidden * inner) as f64;
+            let work = work(declared as u64, 0, &[(Precision::Bf16, flop)]);
             records.push(record(case("moe", &axes), work, Quantity::Duration, &[time]));
         }
     }
@@ -263,6 +266,85 @@ fn a_mixtures_skew_is_recovered() {
     let found = law.value("skew").unwrap();
     assert!((found - skew).abs() < 0.15, "{:?}", law.constants);
     assert!(law.held_out.errors.mean < 0.1, "{:?}", law.held_out);
+}
+
+#[test]
+fn an_expert_is_as_large_as_its_stored_weights_and_formats_stay_apart() {
+    let (fixed, bandwidth) = (10e-6, 2.8e12);
+    let mut records = Vec::new();
+    for (weights, bits) in [("", 16_u64), ("i4", 4)] {
+        for (hidden, inner, top_k, experts) in
+            [(4096_u64, 14336_u64, 2_u64, 8_u64), (2048, 768, 8, 128), (4096, 1536, 8, 128), (7168, 2048, 8, 256)]
+        {
+            for tokens in [1_u64, 2, 4, 8, 16, 32, 64] {
+                let read = 2 * tokens * hidden + (tokens * top_k).min(experts) * 3 * hidden * inner * bits / 8;
+                let flop = 6 * hidden * inner * top_k * tokens;
+                let axes = [
+                    ("tokens", tokens),
+                    ("hidden", hidden),
+                    ("intermediate", inner),
+                    ("top_k", top_k),
+                    ("experts", experts),
+                ];
+                let mut axes = axes.map(|(name, count)| (name, AxisValue::Count(count))).to_vec();
+                axes.push(("routing", AxisValue::from("balanced")));
+                if !weights.is_empty() {
+                    axes.push(("weights", AxisValue::from(weights)));
+                }
+                let moved = read + 2 * (2 * tokens * hidden + 2 * tokens * top_k * (hidden + 2 * inner));
+                let work = work(read, 0, &[(Precision::Bf16, flop)]);
+                let time = fixed + moved as f64 / bandwidth;
+                records.push(record(case("moe", &axes), work, Quantity::Duration, &[time]));
+            }
+        }
+    }
+    let calibration = fit(records);
+    for subject in ["bf16, balanced", "bf16, weights i4, balanced"] {
+        let law = law(&calibration, "moe", subject);
+        assert_eq!(law.rows, 28);
+        assert!(law.held_out.errors.mean < 0.05, "{subject}: {:?}", law.held_out.errors);
+        let found = law.value("bandwidth").unwrap();
+        assert!((found / bandwidth - 1.0).abs() < 0.1, "{subject}: {:?}", law.constants);
+    }
+}
+
+#[test]
+fn two_kernels_of_one_kind_are_two_laws_and_the_usual_one_bears_the_name() {
+    let mut records = Vec::new();
+    for power in 9..29 {
+        let size = 1_u64 << power;
+        for (way, latency) in [("eager", 40e-6), ("graph", 4e-6)] {
+            let axes = [
+                ("operation", AxisValue::from("all_reduce")),
+                ("library", AxisValue::from("custom")),
+                ("kernel_source", AxisValue::from(way)),
+                ("gpus", AxisValue::Count(8)),
+                ("size", AxisValue::Count(size)),
+            ];
+            let time = latency + 2.0 * 7.0 / 8.0 * size as f64 / 300e9;
+            records.push(record(case("collective", &axes), work(size, 0, &[]), Quantity::Duration, &[time]));
+        }
+    }
+    for (kernel, bandwidth, contexts) in
+        [("usual", 2.6e12, &[512_u64, 2048, 8192][..]), ("other", 1.3e12, &[2048, 8192])]
+    {
+        for mut one in attention(10e-6, bandwidth, contexts, 0.0) {
+            one.case.axes.insert("kernel_source".to_owned(), AxisValue::from(kernel));
+            records.push(one);
+        }
+    }
+    let calibration = fit(records);
+    for (subject, latency) in [("all_reduce, custom, eager", 40e-6), ("all_reduce, custom, graph", 4e-6)] {
+        let law = law(&calibration, "collective", subject);
+        assert!(law.held_out.errors.mean < 0.1, "{subject}: {:?}", law.held_out.errors);
+        // Two constants share it: the GPUs were always 8.
+        let found = law.value("latency").unwrap() + 6.0 * law.value("per_gpu").unwrap();
+        assert!((found / latency - 1.0).abs() < 0.15, "{subject}: {:?}", law.constants);
+    }
+    for (subject, bandwidth) in [("bf16", 2.6e12), ("bf16, other", 1.3e12)] {
+        let found = law(&calibration, "decode_attention", subject).value("bandwidth").unwrap();
+        assert!((found / bandwidth - 1.0).abs() < 0.15, "{subject}: {found}");
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod claims_input;
 mod claims_laws;
 /// The claims as pages and commands.
 mod claims_pages;
+/// Claims of shape, by the laws of whatever device was measured.
+mod claims_shapes;
 /// The command line as a user meets it: output, messages, exit codes, files.
 mod cli;
 /// What every backend must do: one list, run on each that is present.
@@ -64,6 +66,8 @@ mod hardware;
 mod health;
 /// Others' results: rows to records, the lint, bad input.
 mod import;
+/// Bad input of every format of other tools.
+mod import_bad;
 /// Models: parameter counts, counts of a step, layouts, files.
 mod llm;
 /// Bursts, sustained load, and several devices at once.
@@ -78,6 +82,8 @@ mod plots;
 mod references;
 /// What a report says, and that no run file can make it do anything else.
 mod report;
+/// Fitted laws in a report.
+mod report_laws;
 /// Tables arranged otherwise than case by case.
 mod report_tables;
 /// A made-up run that looks like a real one, for the modules above.

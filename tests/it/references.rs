@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rooflint::claims::{Backing, Evidence, Judgement, Library, Quantity, Rank, explain, references};
+use rooflint::fit::DRAWS;
 use rooflint::hardware::{self, Rate};
 use rooflint::import::lint::{Lint, Reason};
 use rooflint::record::Provenance;
-use rooflint::reference::{figures, of_run, published, runs};
+use rooflint::reference::{CALIBRATED, figures, of_run, published, runs};
+use rooflint::report::view::Drawn;
+use rooflint::report::{ClaimsView, Judged, plots};
 use rooflint::units::Hertz;
+use serde_json::Value;
 
 fn with_references() -> Evidence {
     Evidence::datasheets().unwrap().with(references().unwrap())
@@ -110,7 +114,8 @@ fn the_files_are_small() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/reference");
     let imported = std::fs::read_dir(folder.join("imported")).unwrap().count();
     assert_eq!(imported, runs().unwrap().len(), "a file that is not part of the program, or the other way round");
-    assert!(size(&folder) < 2_000_000);
+    assert!(size(&folder.join("calibrations")) < 1_000_000);
+    assert!(size(&folder) < 3_000_000);
 }
 
 #[test]
@@ -192,4 +197,101 @@ fn verdicts_that_references_change_are_told() {
     for id in changed {
         assert!(told.contains(&format!("- {id}: ")), "{id} is not in\n{told}");
     }
+}
+
+/// Whether two values are the same but for the last digits of numbers, which a processor's mathematics may move; the path
+/// to the first difference otherwise.
+fn same(one: &Value, other: &Value, path: &str) -> Result<(), String> {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            // Logarithms lie around zero; all else is compared with itself.
+            let logs = ["/residuals/", "/discrepancy/"].iter().any(|part| path.contains(part));
+            let near = (a - b).abs() <= 2e-3 * a.abs().max(b.abs()).max(if logs { 0.5 } else { 0.0 });
+            if near { Ok(()) } else { Err(format!("{path}: {a} and {b}")) }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().try_for_each(|(at, (a, b))| same(a, b, &format!("{path}/{at}")))
+        }
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            a.iter().try_for_each(|(key, value)| same(value, &b[key], &format!("{path}/{key}")))
+        }
+        (one, other) if one == other => Ok(()),
+        _ => Err(format!("{path}: {one} and {other}")),
+    }
+}
+
+#[test]
+fn the_committed_calibrations_are_what_the_committed_runs_give() {
+    let files =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/reference/calibrations")).unwrap();
+    assert_eq!(files.count(), CALIBRATED.len());
+    for calibrated in CALIBRATED {
+        let (kept, made) = (calibrated.calibration().unwrap(), calibrated.fitted_afresh().unwrap());
+        assert_eq!(kept.gpu.as_deref(), Some(calibrated.gpu));
+        let [kept, made] = [kept, made].map(|calibration| serde_json::to_value(calibration).unwrap());
+        same(&kept, &made, calibrated.gpu).unwrap_or_else(|what| panic!("ci/references makes them again: {what}"));
+    }
+    // The comparison can fail.
+    let value = |time: f64| serde_json::json!({"a": [1.0, time], "residuals": [0.01]});
+    assert!(same(&value(2e-6), &value(2.01e-6), "").is_err_and(|what| what.starts_with("/a/1")));
+    assert!(same(&value(2e-6), &value(2e-6), "").is_ok());
+}
+
+#[test]
+fn a_calibration_has_what_decoding_asks_for_within_physics() {
+    for calibrated in CALIBRATED {
+        let calibration = calibrated.calibration().unwrap();
+        let gpu = hardware::find(calibrated.gpu).unwrap();
+        let least = gpu.bandwidth().unwrap().get();
+        for (operation, subject) in
+            [("matmul", "bf16"), ("decode_attention", "bf16"), ("collective", "all_reduce, nccl, f16")]
+        {
+            let law = calibration.law(operation, subject).unwrap_or_else(|| panic!("{}: {operation}", calibrated.gpu));
+            assert_eq!(law.draws.len(), DRAWS);
+            if operation != "collective" {
+                let bandwidth = law.constants.iter().find(|constant| constant.name == "bandwidth").unwrap();
+                assert!(bandwidth.low <= bandwidth.value && bandwidth.value <= bandwidth.high);
+                assert!(bandwidth.high <= least && bandwidth.low > 0.5 * least, "{}: {bandwidth:?}", calibrated.gpu);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fitted_constant_stands_for_the_rows_of_its_source_with_its_interval() {
+    let figures = figures().unwrap();
+    for calibrated in CALIBRATED {
+        let calibration = calibrated.calibration().unwrap();
+        let constant = calibration.law("matmul", "bf16").unwrap().value("bandwidth").unwrap();
+        let found = figures.iter().find(|figure| {
+            figure.gpu == calibrated.gpu && figure.quantity == "memory_bandwidth" && figure.interval.is_some()
+        });
+        let found = found.unwrap_or_else(|| panic!("{}", calibrated.gpu));
+        let (low, high) = found.interval.unwrap();
+        assert!(found.value == constant && low < constant && constant < high && !found.rows.is_empty(), "{found:?}");
+        assert!(found.source.contains("vllm") && found.what.contains(calibrated.gpu), "{found:?}");
+    }
+    let library = Library::embedded().unwrap();
+    let text = explain("g4.ridge-batch", &library, &with_references()).unwrap().to_string();
+    for part in ["(90 %: ", "fitted to", "reports/reference/calibrations/", "matmul k="] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn cost_curves_have_a_band_where_ceilings_were_measured() {
+    let (library, evidence) = (Library::embedded().unwrap(), with_references());
+    let judgements = library.judge(&evidence);
+    let view = ClaimsView::of(&Judged { library: &library, evidence: &evidence, judgements: &judgements });
+    let plot = view.plots.iter().find(|plot| plot.name == "claims-cost").unwrap();
+    let Drawn::Curves(curves) = &plot.drawn else { panic!("curves") };
+    for curve in &curves.curves {
+        // The A100 of that claim has 40 GB, of which there is no reference.
+        assert_eq!(curve.band.is_empty(), curve.name.contains("A100"), "{}", curve.name);
+        for ((x, y), (at, low, high)) in curve.points.iter().zip(&curve.band) {
+            assert!(x == at && low < y && y < high, "{}: {low} {y} {high}", curve.name);
+        }
+    }
+    assert!(plots::draw(plot).unwrap().file().contains("<polygon"), "the band is drawn");
 }

@@ -23,8 +23,9 @@ pub struct About {
     /// Model: a name of the catalogue, a TOML file (FILE or FILE#ID), or a Hugging Face config.json
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// GPU: a name of the catalogue, a TOML file with its datasheet (FILE or FILE#ID), a calibration of 'rooflint fit'
-    /// (FILE.json), or a run that is fitted first (its folder or FILE.jsonl)
+    /// GPU: a name of the catalogue (datasheet:NAME says the same), a TOML file with its datasheet (FILE or FILE#ID), what
+    /// others measured on one (reference:NAME), a calibration of 'rooflint fit' (FILE.json), or a run that is fitted first
+    /// (its folder or FILE.jsonl)
     #[arg(long, value_name = "GPU")]
     gpu: String,
     /// Format of the weights; its peak is the compute ceiling
@@ -130,12 +131,18 @@ impl About {
     }
 
     /// The same, decoding by the law of a calibration where one is named.
-    pub fn decoding(&self, capacity: Capacity, kv: WeightFormat) -> Result<Subject, Failure> {
+    /// With `skew`, tokens choose experts as unevenly as the calibration's mixtures had them do.
+    pub fn decoding(&self, capacity: Capacity, kv: WeightFormat, skew: bool) -> Result<Subject, Failure> {
         let (gpu, calibration) = gpu(&self.gpu)?;
         let mut subject = self.found((gpu, None), self.weights.rate, capacity)?;
         if let Some(calibration) = calibration {
-            let step = law::step(&calibration, self.weights, kv)?;
+            let step = law::step(&calibration, self.weights, kv, skew)?;
             subject.accelerator = subject.accelerator.fitted(step).map_err(Failure::usage)?;
+        } else if skew {
+            return Err(Failure::usage(
+                "--routing fitted takes what a calibration tells: name one with --gpu (a run, FILE.json, reference:NAME), or \
+                 give the skew (--routing 0.6)",
+            ));
         }
         Ok(subject)
     }
@@ -255,6 +262,7 @@ fn gpu(text: &str) -> Result<(Gpu, Option<Calibration>), Failure> {
         let gpu = hardware::find(id).map_err(Failure::usage)?;
         return Ok((gpu, Some(calibration)));
     }
+    let text = text.strip_prefix("datasheet:").unwrap_or(text);
     let gpu = match toml_file(text) {
         Some((file, id)) => {
             let gpus = hardware::parse_toml(&read(file)?, file).map_err(Failure::usage)?;

@@ -6,14 +6,18 @@ use crate::cli::{Failure, fit};
 use crate::cost::answer::WeightFormat;
 use crate::cost::fitted::{AllReduce, StepConstants, StepLaw};
 use crate::fit::{Allowed, CALIBRATION_VERSION, Calibration, DRAWS, Fitted, PRODUCTS};
-use crate::hardware::Rate;
+use crate::hardware::{self, Rate};
+use crate::reference::{self, CALIBRATED};
 
-/// The calibration that a `--gpu` names: a file of `rooflint fit`, or a run fitted now. `None` for the name of a
-/// datasheet.
+/// The calibration that a `--gpu` names: a file of `rooflint fit`, a run fitted now, or one that comes with the program
+/// (`reference:h100_sxm`). `None` for the name of a datasheet.
 ///
 /// # Errors
-/// A file that is no calibration, or a run that none can be fitted to.
+/// A file that is no calibration, a run that none can be fitted to, or a GPU that no reference is of.
 pub fn calibration(text: &str) -> Result<Option<Calibration>, Failure> {
+    if let Some(name) = if text == "reference" { Some("") } else { text.strip_prefix("reference:") } {
+        return reference(name).map(Some);
+    }
     let path = Path::new(text);
     if text.ends_with(".jsonl") || path.join("run.jsonl").is_file() {
         return fit::of(&[PathBuf::from(path)], Allowed::default()).map(Some);
@@ -34,21 +38,52 @@ pub fn calibration(text: &str) -> Result<Option<Calibration>, Failure> {
         .map_err(|error| Failure::usage(format!("{text} is no calibration of 'rooflint fit': {error}")))
 }
 
+/// The calibration that comes with the program of the GPU of that name.
+fn reference(name: &str) -> Result<Calibration, Failure> {
+    let known: Vec<String> = CALIBRATED.iter().map(|one| format!("reference:{}", one.gpu)).collect();
+    let known = known.join(", ");
+    if name.is_empty() {
+        return Err(Failure::usage(format!("which reference? There are {known}")));
+    }
+    let gpu = hardware::find(name).map_err(Failure::usage)?;
+    let found = reference::calibration(&gpu.id).map_err(Failure::usage)?;
+    found.ok_or_else(|| {
+        Failure::usage(format!(
+            "no reference is of the {}: there are {known}. datasheet:{} takes its datasheet, and a run or a calibration \
+             of 'rooflint fit' what was measured on one",
+            gpu.name, gpu.id
+        ))
+    })
+}
+
 /// The law of a step with weights and cache in these formats: fitted to whole steps, or put together from those of the
-/// operations.
+/// operations. With `skew`, tokens choose experts as unevenly as measured mixtures had them do.
 ///
 /// # Errors
 /// What to measure, where the calibration lacks it.
-pub fn step(calibration: &Calibration, weights: WeightFormat, kv: WeightFormat) -> Result<StepLaw, Failure> {
+pub fn step(
+    calibration: &Calibration,
+    weights: WeightFormat,
+    kv: WeightFormat,
+    skew: bool,
+) -> Result<StepLaw, Failure> {
     let subjects = products(weights);
     let find = |operation: &str| subjects.iter().find_map(|subject| calibration.law(operation, subject));
-    let all_reduce =
-        calibration.laws.iter().find(|law| law.operation == "collective" && law.subject.starts_with("all_reduce"));
+    let reduces =
+        calibration.laws.iter().filter(|law| law.operation == "collective" && law.subject.starts_with("all_reduce"));
+    // An engine takes the fastest way it has: while decoding, that of the least latency.
+    let latency = |law: &&Fitted| law.value("latency").unwrap_or(f64::INFINITY);
+    let all_reduce = reduces.min_by(|one, other| latency(one).total_cmp(&latency(other)));
     let device = &calibration.device;
+    let experts = match skew {
+        true => Some(skewed(calibration, &subjects)?),
+        false => None,
+    };
+    let others = Others { all_reduce, experts };
     if let Some(steps) = find("decode_step") {
         let source =
             format!("times are fitted to {} measured steps of {} models on the {device}", steps.rows, steps.clusters);
-        return law(&Parts::Whole(steps), all_reduce, source);
+        return law(&Parts::Whole(steps), &others, others.told(source));
     }
     let lacks = |what: &str, subjects: &[String]| {
         let all: Vec<String> =
@@ -68,7 +103,7 @@ pub fn step(calibration: &Calibration, weights: WeightFormat, kv: WeightFormat) 
          host come on top",
         product.rows, attention.rows
     );
-    law(&Parts::Operations(product, attention), all_reduce, source)
+    law(&Parts::Operations(product, attention), &others, others.told(source))
 }
 
 /// Subjects of products with weights in a format; FP16 and BF16 run at one rate.
@@ -96,6 +131,37 @@ fn caches(weights: WeightFormat, kv: WeightFormat) -> Vec<String> {
     computed.iter().map(|computed| stored(computed)).collect()
 }
 
+/// The law of mixtures that tells how unevenly tokens choose experts: of the weights' own format if there is one.
+fn skewed<'a>(calibration: &'a Calibration, subjects: &[String]) -> Result<&'a Fitted, Failure> {
+    let told =
+        |law: &&Fitted| law.constants.iter().any(|constant| constant.name == "skew" && constant.unsupported.is_none());
+    let mut laws = calibration.laws.iter().filter(|law| law.operation == "moe").filter(told);
+    let own = laws.clone().find(|law| subjects.iter().any(|subject| law.subject.starts_with(subject.as_str())));
+    own.or_else(|| laws.next()).ok_or_else(|| {
+        Failure::usage(format!(
+            "the calibration of the {} tells no skew of experts: measure or import moe with uneven routing, over batches \
+             of 2 to 64 tokens, or give the skew (--routing 0.6)",
+            calibration.device
+        ))
+    })
+}
+
+/// Laws of what is not in every step.
+struct Others<'a> {
+    all_reduce: Option<&'a Fitted>,
+    experts: Option<&'a Fitted>,
+}
+
+impl Others<'_> {
+    /// The source of a step's law, with theirs.
+    fn told(&self, source: String) -> String {
+        let reduce =
+            self.all_reduce.map(|law| format!("; all-reduces among tensor ranks are those of {}", law.subject));
+        let experts = self.experts.map(|law| format!("; tokens choose experts as in moe {}", law.subject));
+        [Some(source), reduce, experts].into_iter().flatten().collect()
+    }
+}
+
 /// What a step is made of.
 enum Parts<'a> {
     Whole(&'a Fitted),
@@ -105,13 +171,17 @@ enum Parts<'a> {
 
 impl Parts<'_> {
     /// Its constants: the best for `None`, else a draw.
-    fn constants(&self, at: Option<usize>, all_reduce: Option<&Fitted>) -> Option<StepConstants> {
+    fn constants(&self, at: Option<usize>, others: &Others) -> Option<StepConstants> {
         let of = |law: &Fitted, name: &str| match at {
             None => law.value(name),
             Some(at) => law.draw(name, at),
         };
         let error = |law: &Fitted| at.map_or(Some(0.0), |at| law.held_out.residuals.get(at).copied());
-        let all_reduce = match all_reduce {
+        let skew = match others.experts {
+            None => None,
+            Some(law) => Some(of(law, "skew")?),
+        };
+        let all_reduce = match others.all_reduce {
             None => None,
             Some(law) => Some(AllReduce {
                 latency_s: of(law, "latency")?,
@@ -129,6 +199,7 @@ impl Parts<'_> {
                 exponent: of(law, "exponent")?,
                 kv_bandwidth_b_s: of(law, "kv_bandwidth")?,
                 all_reduce,
+                skew,
                 error: error(law)?,
             },
             Self::Operations(product, attention) => StepConstants {
@@ -140,6 +211,7 @@ impl Parts<'_> {
                 exponent: of(product, "exponent")?,
                 kv_bandwidth_b_s: of(attention, "bandwidth")?,
                 all_reduce,
+                skew,
                 // Shapes differ within a step as they do among those held out, and products are most of it.
                 error: error(product)?,
             },
@@ -147,10 +219,10 @@ impl Parts<'_> {
     }
 }
 
-fn law(parts: &Parts, all_reduce: Option<&Fitted>, source: String) -> Result<StepLaw, Failure> {
+fn law(parts: &Parts, others: &Others, source: String) -> Result<StepLaw, Failure> {
     let damaged = || Failure::usage("the calibration lacks constants that its laws must have: fit it again");
-    let best = parts.constants(None, all_reduce).ok_or_else(damaged)?;
-    let draws = (0..DRAWS).map(|at| parts.constants(Some(at), all_reduce));
+    let best = parts.constants(None, others).ok_or_else(damaged)?;
+    let draws = (0..DRAWS).map(|at| parts.constants(Some(at), others));
     let draws: Option<Vec<StepConstants>> = draws.collect();
     Ok(StepLaw { best, draws: draws.ok_or_else(damaged)?, source })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::common::{
     About, Context, KvCache, Memory, Price, Ranks, Rent, Subject, context_note, context_row, gpus_words, layout_words,
-    refused, show, word,
+    refused, show,
 };
 use super::sheet::{Grid, Group, Sheet, fact, group, row};
 use super::words::{bytes, large, percent, spanned, time, token_rate, tokens, usd};
@@ -16,6 +16,7 @@ use crate::cost::moe::Routing;
 use crate::cost::serving::Bound;
 use crate::cost::{Figure, money};
 use crate::llm::Layout;
+use crate::reference::CALIBRATED;
 use crate::units::{Seconds, digits};
 
 pub const QUESTION: Command = Command {
@@ -46,13 +47,36 @@ struct Arguments {
     /// Sequences in flight [default: as many as fit]
     #[arg(long, value_name = "SEQUENCES", value_parser = values::figure, allow_negative_numbers = true)]
     batch: Option<Figure>,
-    /// How tokens choose experts: evenly at random, or so that a step reads every expert
-    #[arg(long, value_name = "HOW", default_value = "uniform", value_parser = word(vec![("uniform", Routing::Uniform), ("every", Routing::EveryExpert)]))]
-    routing: Routing,
+    /// How tokens choose experts: evenly at random (uniform), so that a step reads every expert (every), as unevenly as a
+    /// calibration tells (fitted), or by a power law with this exponent (0.6)
+    #[arg(long, value_name = "HOW", default_value = "uniform", value_parser = routing, allow_negative_numbers = true)]
+    routing: Chosen,
     /// Time each stage takes whatever it serves, such as 5us for launches and all-reduces [default: none]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     overhead: Option<Seconds>,
 }
+
+/// How tokens choose experts, as asked for.
+#[derive(Clone, Copy)]
+enum Chosen {
+    By(Routing),
+    Fitted,
+}
+
+fn routing(text: &str) -> Result<Chosen, String> {
+    match text {
+        "uniform" => Ok(Chosen::By(Routing::Uniform)),
+        "every" => Ok(Chosen::By(Routing::EveryExpert)),
+        "fitted" => Ok(Chosen::Fitted),
+        number => match number.parse::<f64>() {
+            Ok(skew) if (0.0..=SKEW_MOST).contains(&skew) => Ok(Chosen::By(Routing::Skewed { skew })),
+            _ => Err(format!("'{text}' is not uniform, every, fitted, or an exponent from 0 to {SKEW_MOST}")),
+        },
+    }
+}
+
+/// Largest exponent of a power law over experts: beyond, all tokens meet the same few.
+const SKEW_MOST: f64 = 5.0;
 
 #[derive(Serialize)]
 struct Inputs {
@@ -71,13 +95,18 @@ struct Inputs {
 const MAKES_ROOM: &str = "more GPUs (--tensor, --pipeline) or fewer bits (--weights, --kv) make room";
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let subject = arguments.about.decoding(arguments.memory.capacity, arguments.cache.kv)?;
+    let fitted = matches!(arguments.routing, Chosen::Fitted);
+    let subject = arguments.about.decoding(arguments.memory.capacity, arguments.cache.kv, fitted)?;
+    let told = subject.accelerator.law.as_ref().and_then(|law| law.best.skew);
     let inputs = Inputs {
         layout: arguments.ranks.layout()?,
         kv: arguments.cache.kv,
         context: arguments.context.of(&subject.model),
         batch: arguments.batch,
-        routing: arguments.routing,
+        routing: match arguments.routing {
+            Chosen::By(routing) => routing,
+            Chosen::Fitted => told.map_or(Routing::Uniform, |skew| Routing::Skewed { skew }),
+        },
         overhead_s: arguments.overhead.unwrap_or(Seconds::ZERO).into(),
         price: arguments.rent.price(&subject.gpu)?,
         subject,
@@ -183,11 +212,17 @@ impl Inputs {
             None => "max(bytes / bandwidth, FLOP / compute) + overhead",
         };
         let read = match (self.subject.model.experts, self.routing) {
-            (None, _) => "all of them",
+            (None, _) => "all of them".to_owned(),
             (Some(_), Routing::Uniform) => {
-                "shared, and the experts that the micro-batch's tokens are expected to reach"
+                "shared, and the experts that the micro-batch's tokens are expected to reach".to_owned()
             }
-            (Some(_), Routing::EveryExpert) => "shared, and every expert",
+            (Some(_), Routing::Skewed { skew }) => {
+                format!(
+                    "shared, and the experts that tokens are expected to reach, some likelier: skew {}",
+                    digits(skew)
+                )
+            }
+            (Some(_), Routing::EveryExpert) => "shared, and every expert".to_owned(),
         };
         group(
             "speed",
@@ -215,6 +250,10 @@ impl Inputs {
             ceilings,
             "this is decoding alone; reading the prompts (prefill) and idle hours come on top.".to_owned(),
         ];
+        let gpu = &self.subject.gpu.id;
+        if self.subject.accelerator.law.is_none() && CALIBRATED.iter().any(|one| one.gpu == gpu) {
+            notes.push(format!("others have measured this GPU: --gpu reference:{gpu} foretells, with an interval."));
+        }
         notes.extend(context_note(self.context, &self.subject.model));
         notes.extend(self.subject.notes());
         notes

@@ -152,6 +152,7 @@ fn device_part(view: &View, device: &DeviceView, drawings: &[(&str, Drawing)]) -
             @for plot in &device.plots {
                 (figure(plot, drawings))
                 @if let Some(same) = plot.table() { (table(same)) }
+                @if plot.name.starts_with("residuals") { @for laws in &device.laws { (table(laws)) } }
                 @if plot.name.starts_with("roofline") {
                     @if let Some(ceilings) = &device.ceilings { (table(ceilings)) }
                     @if let Some(plateau) = &device.plateau { (table(plateau)) }
@@ -160,6 +161,9 @@ fn device_part(view: &View, device: &DeviceView, drawings: &[(&str, Drawing)]) -
             @if let Some(peaks) = &device.peaks { (table(peaks)) }
             @if let Some(transfers) = &device.transfers { (table(transfers)) }
             @for decoding in &device.decoding { (table(decoding)) }
+            @if !device.plots.iter().any(|plot| plot.name.starts_with("residuals")) {
+                @for laws in &device.laws { (table(laws)) }
+            }
             @for part in &device.benchmarks { (benchmark(part)) }
         }
     }

@@ -93,6 +93,7 @@ fn device_part(view: &View, device: &DeviceView, plots: Plots) -> Vec<String> {
     blocks.extend(device.peaks.iter().map(table));
     blocks.extend(device.decoding.iter().map(table));
     blocks.extend(device.transfers.iter().map(table));
+    blocks.extend(device.laws.iter().map(table));
     for part in &device.benchmarks {
         blocks.extend(benchmark(part));
     }

@@ -24,6 +24,11 @@ pub(super) fn draw(data: &Curves) -> Result<Canvas, ReportError> {
     for threshold in &data.thresholds {
         plane.threshold(&mut canvas, data, threshold)?;
     }
+    for (index, curve) in data.curves.iter().enumerate().filter(|(_, curve)| !curve.band.is_empty()) {
+        let lower = curve.band.iter().map(|(x, low, _)| (plane.x.at(*x), plane.y.at(*low)));
+        let upper = curve.band.iter().rev().map(|(x, _, high)| (plane.x.at(*x), plane.y.at(*high)));
+        canvas.plain(|pen| pen.polygon(lower.chain(upper).collect(), style(index).0, 0.18))?;
+    }
     for (index, curve) in data.curves.iter().enumerate() {
         let (role, dashes) = style(index);
         let title = match curve.points.last() {
@@ -78,7 +83,9 @@ impl Plane {
             let curves = data.curves.iter().flat_map(|curve| curve.points.iter().copied());
             curves.chain(data.marks.iter().map(|mark| (mark.x, mark.y)))
         };
-        let heights = || points().map(|(_, y)| y).chain(data.thresholds.iter().map(|threshold| threshold.y));
+        let bands = || data.curves.iter().flat_map(|curve| &curve.band).flat_map(|(_, low, high)| [*low, *high]);
+        let heights =
+            || points().map(|(_, y)| y).chain(data.thresholds.iter().map(|threshold| threshold.y)).chain(bands());
         let span = |values: &mut dyn Iterator<Item = f64>| {
             let usable = values.filter(|value| value.is_finite() && *value > 0.0);
             usable.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))

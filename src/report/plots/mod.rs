@@ -36,7 +36,8 @@ pub fn draw(plot: &Plot) -> Result<Drawing, ReportError> {
         Drawn::Matmul(bars) => matmul::draw(bars)?,
         Drawn::Heat(grid) => heat::draw(grid)?,
         Drawn::Staircase(stairs) => staircase::draw(stairs)?,
-        Drawn::Samples(strips) => samples::draw(strips)?,
+        Drawn::Samples(strips) => samples::draw(strips, &samples::SAMPLES)?,
+        Drawn::Residuals(strips) => samples::draw(strips, &samples::RESIDUALS)?,
         Drawn::Curves(data) => curves::draw(data)?,
         Drawn::Stacks(data) => stacks::draw(data)?,
     };

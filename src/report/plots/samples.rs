@@ -24,18 +24,42 @@ const ENDS: [f64; 7] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 /// Share of all samples that the axis must hold; the rest are counted at its edges.
 const HELD: f64 = 0.98;
 
-pub(super) fn draw(strips: &Strips) -> Result<Canvas, ReportError> {
+/// What the same picture is called where it shows other things.
+pub(super) struct Words {
+    axis: &'static str,
+    blocks: &'static str,
+    bar: &'static str,
+    /// Whether the figure beside a row is a value with the half-width of the bar.
+    median: bool,
+}
+
+/// Samples of cases.
+pub(super) const SAMPLES: Words = Words {
+    axis: "Time of a sample against the case's median (%)",
+    blocks: "samples",
+    bar: "interval of the median",
+    median: true,
+};
+
+/// What laws leave over.
+pub(super) const RESIDUALS: Words = Words {
+    axis: "Measured time against the time foretold (%)",
+    blocks: "cases held out",
+    bar: "interval given for a case",
+    median: false,
+};
+
+pub(super) fn draw(strips: &Strips, words: &Words) -> Result<Canvas, ReportError> {
     let end = axis_end(strips);
-    let entries = entries(strips);
+    let entries = entries(strips, words);
     let (_, legend_height) = legend::flow(&entries, WIDTH - LEFT - 20);
     let rows = Rows::of(strips.strips.iter().map(|strip| strip.group.as_str()), ROW);
     let mut canvas = rows.canvas(legend_height)?;
     let axis = Axis::linear(-end, end, LEFT + EDGE, RIGHT - EDGE);
-    let title = "Time of a sample against the case's median (%)";
-    rows.frame(&mut canvas, &axis, 0.01, title, strips.strips.iter().map(|strip| strip.label.as_str()))?;
+    rows.frame(&mut canvas, &axis, 0.01, words.axis, strips.strips.iter().map(|strip| strip.label.as_str()))?;
     canvas.plain(|pen| pen.line((axis.at(0.0), 10), (axis.at(0.0), rows.bottom), Role::Muted, 1))?;
     for (strip, y) in strips.strips.iter().zip(&rows.middles) {
-        draw_strip(&mut canvas, strip, *y, &axis, end)?;
+        draw_strip(&mut canvas, strip, *y, &axis, end, words)?;
     }
     legend::draw(&mut canvas, &entries, rows.legend(legend_height))?;
     Ok(canvas)
@@ -49,19 +73,31 @@ fn axis_end(strips: &Strips) -> f64 {
     ENDS.into_iter().find(|end| held(*end)).unwrap_or(ENDS[ENDS.len() - 1])
 }
 
-fn draw_strip(canvas: &mut Canvas, strip: &Strip, y: i32, axis: &Axis, end: f64) -> Result<(), ReportError> {
+fn draw_strip(
+    canvas: &mut Canvas,
+    strip: &Strip,
+    y: i32,
+    axis: &Axis,
+    end: f64,
+    words: &Words,
+) -> Result<(), ReportError> {
     let half = match strip.high.max(-strip.low) {
         half if half > 0.0 => percent(half),
         _ => UNKNOWN.to_owned(),
     };
     let taken = strip.accepted.len() + strip.rejected.len();
-    let title = format!("{}: median {} ± {half}, {taken} samples", strip.case, strip.median);
+    let figures = if words.median { format!("{} ± {half}", strip.median) } else { strip.median.clone() };
+    let title = match words.median {
+        true => format!("{}: median {figures}, {taken} samples", strip.case),
+        false => format!("{}: {figures}", strip.case),
+    };
     canvas.group(&[("class", "strip")], Some(&title), |pen| {
         pen.polygon(outline(&strip.accepted, y, axis, end), Role::Blue, 0.7)?;
         for x in crosses(&strip.rejected, axis, end) {
             pen.sign(Shape::Cross, (x, y), 3, Role::Vermilion)?;
         }
-        let (low, high, foot) = (axis.at(strip.low), axis.at(strip.high), y + TALLEST + 2);
+        let (low, high) = (axis.at(strip.low.max(-end)), axis.at(strip.high.min(end)));
+        let foot = y + TALLEST + 2;
         pen.fill(Area { left: low, top: foot - 1, right: high, bottom: foot + 1 }, Role::Ink, 1.0)
     })?;
     let beyond = |side: f64| {
@@ -76,7 +112,6 @@ fn draw_strip(canvas: &mut Canvas, strip: &Strip, y: i32, axis: &Axis, end: f64)
         if above > 0 {
             pen.text((RIGHT - 4, y), &format!("{above} →"), TEXT, Anchor::End, Role::Muted)?;
         }
-        let figures = format!("{} ± {half}", strip.median);
         pen.text((RIGHT + 14, y), &figures, TEXT, Anchor::Start, Role::Ink)
     })
 }
@@ -106,10 +141,10 @@ fn outline(samples: &[f64], y: i32, axis: &Axis, end: f64) -> Vec<At> {
     upper.into_iter().map(|(x, height)| (x, y - height)).chain(mirrored).collect()
 }
 
-fn entries(strips: &Strips) -> Vec<Entry> {
+fn entries(strips: &Strips, words: &Words) -> Vec<Entry> {
     let line =
         |role, width, text: &str| Entry { mark: Mark::Line { role, width, dashes: "none" }, text: text.to_owned() };
-    let mut entries = vec![line(Role::Blue, 10, "samples"), line(Role::Ink, 2, "interval of the median")];
+    let mut entries = vec![line(Role::Blue, 10, words.blocks), line(Role::Ink, 2, words.bar)];
     if strips.strips.iter().any(|strip| !strip.rejected.is_empty()) {
         entries.push(Entry {
             mark: Mark::Sign { shape: Shape::Cross, role: Role::Vermilion },

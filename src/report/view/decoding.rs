@@ -108,13 +108,17 @@ impl Decoding<'_> {
         let mut marks = Vec::new();
         for curve in curves {
             let points = curve.steps.iter().map(|step| (step.batch as f64, of(step.batch as f64, step.time.value)));
-            drawn.push(Curve { name: name(curve), points: points.collect() });
+            let band = curve.steps.iter().map(|step| {
+                let [a, b] = [step.time.low, step.time.high].map(|time| of(step.batch as f64, time));
+                (step.batch as f64, a.min(b), a.max(b))
+            });
+            drawn.push(Curve { name: name(curve), points: points.collect(), band: band.collect() });
             let bound = curve.steps.iter().filter_map(|step| {
                 Some((step.batch as f64, of(step.batch as f64, curve.bound_s(step, self.ceilings)?)))
             });
             let bound: Vec<_> = bound.collect();
             if bound.len() > 1 && curves.len() <= 2 {
-                drawn.push(Curve { name: format!("{}: its bound", name(curve)), points: bound });
+                drawn.push(Curve { name: format!("{}: its bound", name(curve)), points: bound, band: Vec::new() });
             }
             if let (Some(crossover), Some(first)) = (curve.crossover, curve.steps.first()) {
                 let time = CROSSOVER * first.time.value;
@@ -328,7 +332,7 @@ pub(super) fn attention(cases: &[CaseData<'_>]) -> Option<Curves> {
     let curve = |((kv_heads, heads, batch, precision), mut points): (Heads, Vec<(f64, f64)>)| {
         points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let name = format!("{heads} heads over {kv_heads}, batch {batch}, {precision}");
-        (points.len() > 1).then_some(Curve { name, points })
+        (points.len() > 1).then_some(Curve { name, points, band: Vec::new() })
     };
     let curves: Vec<Curve> = groups.into_iter().filter_map(curve).collect();
     let y = "Seconds of a layer's attention".to_owned();

@@ -10,6 +10,7 @@ mod claims;
 mod decoding;
 mod facts;
 mod heat;
+mod laws;
 mod method;
 mod notices;
 mod peaks;
@@ -30,7 +31,8 @@ pub use plots::{
 pub use staircases::{LevelMark, StairCurve, StairPoint, Stairs};
 pub use text::clean;
 
-use crate::fit::{Ceilings, DecodeCurve, Staircase, decode_curves, staircases};
+use crate::fit::{Allowed, Calibration, Ceilings, DecodeCurve, FitError, Staircase, decode_curves, staircases};
+use crate::hardware;
 use crate::record::{DeviceInfo, DeviceKind, Run};
 use decoding::Decoding;
 use text::Anchors;
@@ -81,6 +83,8 @@ pub struct DeviceView {
     pub transfers: Option<Table>,
     /// Decode steps: by batch, by layer, by operation.
     pub decoding: Vec<Table>,
+    /// Laws fitted to its cases: constants, errors, what is missing.
+    pub laws: Vec<Table>,
     /// One part per benchmark.
     pub benchmarks: Vec<BenchmarkView>,
 }
@@ -298,9 +302,10 @@ impl View {
         }
         found.sort_by_key(|notice: &Notice| notice.level);
         let watermark = watermark(runs.iter().flat_map(|run| &run.header.devices));
+        let others = if watermark.is_none() { together::references() } else { Vec::new() };
         Self {
             title: title(&devices),
-            together: together::together(&silhouettes, watermark.clone(), &mut anchors),
+            together: together::together(&silhouettes, &others, watermark.clone(), &mut anchors),
             watermark,
             devices,
             notices: found,
@@ -348,6 +353,8 @@ struct Subject<'a> {
     ceilings: Ceilings,
     staircases: Vec<Staircase>,
     decodes: Vec<DecodeCurve>,
+    /// Laws of its operations, or why there are none; nothing for a device that is no hardware.
+    calibration: Option<Result<Calibration, FitError>>,
 }
 
 impl<'a> Subject<'a> {
@@ -360,7 +367,12 @@ impl<'a> Subject<'a> {
         };
         let (ceilings, staircases) = (Ceilings::of(run, index), staircases(run, index));
         let decodes = decode_curves(run, index);
-        Self { run, index, info, name, several, ceilings, staircases, decodes }
+        let calibration = info.is_publishable().then(|| {
+            // A catalogue that cannot be read takes the limits of physics away, and no more.
+            let gpu = hardware::identify(&info.name).ok().flatten();
+            Calibration::of_device(run, index, gpu.as_ref(), Allowed::default())
+        });
+        Self { run, index, info, name, several, ceilings, staircases, decodes, calibration }
     }
 
     fn decoding(&self) -> Decoding<'_> {
@@ -384,6 +396,7 @@ impl<'a> Subject<'a> {
             peaks: peaks::table(self.info, &cases),
             transfers: transfers::table(&cases),
             decoding: self.decoding().tables(),
+            laws: self.laws(),
             plots,
             benchmarks,
         };

@@ -48,6 +48,8 @@ pub enum Drawn {
     Heat(Heat),
     /// Every sample of every case.
     Samples(Strips),
+    /// Errors of fitted laws on cases held out.
+    Residuals(Strips),
     /// Curves over a quantity, both axes logarithmic.
     Curves(Curves),
     /// Amounts that add up, against a limit.
@@ -78,6 +80,9 @@ pub struct Curve {
     pub name: String,
     /// Its points, from left to right.
     pub points: Vec<(f64, f64)>,
+    /// Where it may lie, between what is known of its inputs: place, lower and upper end, from left to right. Empty where all
+    /// of them are exact.
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 /// A marked point.
@@ -293,6 +298,12 @@ impl Subject<'_> {
         }
         if let Some(strips) = strips(cases) {
             add("samples", "Samples", samples_caption(), Drawn::Samples(strips));
+        }
+        if let Some((reached, caption)) = self.reached() {
+            add("reached", "How near products come to the fitted roofline", caption, Drawn::Curves(reached));
+        }
+        if let Some((strips, caption)) = self.residuals() {
+            add("residuals", "What the fitted laws leave over", caption, Drawn::Residuals(strips));
         }
         plots
     }

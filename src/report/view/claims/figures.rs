@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::claims::{FITTED, Judgement, PartJudgement, deployed, evaluate, number};
+use crate::claims::{FITTED, InputUsed, Judgement, PartJudgement, deployed, evaluate, number};
 use crate::cost::serving::{Load, decode};
 use crate::cost::{Figure, money};
 use crate::report::view::plots::{Curve, Curves, Drawn, Mark, Plot, Segment, Stack, Stacks, Threshold};
@@ -55,10 +55,30 @@ fn gpus(part: &PartJudgement) -> Option<f64> {
     Some(inputs.get("tensor")? * inputs.get("pipeline")?)
 }
 
-/// USD per 1000 tokens over sequences in flight, up to a full memory.
+/// USD per 1000 tokens over sequences in flight, up to a full memory; with a band where ceilings were measured.
 fn cost_curve(name: &str, part: &PartJudgement) -> Option<Curve> {
-    let inputs = part.values();
-    let (deployment, capacity) = deployed(&inputs).ok()?;
+    let points = costs(&part.values())?;
+    let uncertain = |input: &&InputUsed| input.uncertain && ["bandwidth", "compute"].contains(&input.name.as_str());
+    let ceilings: Vec<&InputUsed> = part.inputs.iter().filter(uncertain).collect();
+    let at = |end: fn(&InputUsed) -> f64| {
+        let mut inputs = part.values();
+        inputs.extend(ceilings.iter().map(|input| (input.name.clone(), end(input))));
+        costs(&inputs)
+    };
+    let band = match ceilings.is_empty() {
+        true => Vec::new(),
+        // A faster card costs less.
+        false => {
+            let (cheapest, dearest) = (at(|input| input.high)?, at(|input| input.low)?);
+            cheapest.iter().zip(dearest).map(|((x, low), (_, high))| (*x, *low, high)).collect()
+        }
+    };
+    Some(Curve { name: name.to_owned(), points, band })
+}
+
+/// The points of such a curve at a part's inputs.
+fn costs(inputs: &BTreeMap<String, f64>) -> Option<Vec<(f64, f64)>> {
+    let (deployment, capacity) = deployed(inputs).ok()?;
     let context = Figure::exact(*inputs.get("context")?).ok()?;
     let price = Figure::exact(*inputs.get("price")?).ok()?;
     let full = deployment.room(capacity).ok()?.sequences(context).ok()?.value();
@@ -67,7 +87,7 @@ fn cost_curve(name: &str, part: &PartJudgement) -> Option<Curve> {
         let cost = money::usd_per_1000_tokens(deployment.gpus(), price, served.throughput_tok_s)?;
         Ok((sequences, cost.value()))
     });
-    Some(Curve { name: name.to_owned(), points: points.collect::<Result<_, crate::cost::CostError>>().ok()? })
+    points.collect::<Result<_, crate::cost::CostError>>().ok()
 }
 
 fn cost(known: &Known<'_>) -> Option<Plot> {
@@ -103,7 +123,7 @@ fn cost(known: &Known<'_>) -> Option<Plot> {
             "Serving the GPT-4 of the leak on {} GPUs, A100s with 40 GB: one-byte weights, one KV head, every expert read, ceilings by the best \
              evidence in hand. Curves end where memory is full. The article gives the costs (the level lines) and 8k of \
              context; both are reached at about 5.7k tokens of average context, which is fitted, and not at the full 8k. {}A datasheet's ceilings are \
-             bounds: real costs are higher.",
+             bounds: real costs are higher. Where ceilings were measured, by whomever, a band shows their interval.",
             number(gpus(known.part("g4.cost-a100", "cost")?)?),
             at_equal_batch(&curves).unwrap_or_default()
         ),
@@ -148,7 +168,7 @@ fn user_rate(known: &Known<'_>) -> Option<Plot> {
             inputs.insert("sequences".to_owned(), sequences);
             Some((sequences, evaluate("user_rate", &inputs).ok()?))
         });
-        Some(Curve { name: name.to_owned(), points: points.collect::<Option<_>>()? })
+        Some(Curve { name: name.to_owned(), points: points.collect::<Option<_>>()?, band: Vec::new() })
     });
     let asked = known.part("g4.read-speed", "rate")?.claimed?.middle();
     let reading = known.part("g4.read-speed", "reading")?.found?.value;

@@ -3,18 +3,22 @@
 //! `reports/reference/published.toml` holds single figures with their statistic; `reports/reference/imported/` run files
 //! made by `ci/references`. A figure has one source: what is worked out from a table names that table alone.
 
+mod calibrations;
+
+pub use calibrations::{CALIBRATED, Calibrated, calibration};
+
 use serde::Deserialize;
 
 use crate::hardware;
 use crate::record::{Line, Precision, Provenance, Record, Run};
 use crate::units::ByteCount;
 
-const PUBLISHED: &str = include_str!("../reports/reference/published.toml");
+const PUBLISHED: &str = include_str!("../../reports/reference/published.toml");
 
 /// A run file below `reports/reference/imported/`, by its name.
 macro_rules! imported {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../reports/reference/imported/", $name, ".jsonl")))),*]
+        &[$(($name, include_str!(concat!("../../reports/reference/imported/", $name, ".jsonl")))),*]
     };
 }
 
@@ -55,6 +59,8 @@ pub struct Figure {
     pub quantity: String,
     /// Bytes or operations per second.
     pub value: f64,
+    /// The 90 % interval of a value that was fitted.
+    pub interval: Option<(f64, f64)>,
     /// Which statistic: `median of 8`.
     pub statistic: String,
     /// What was measured, and under which conditions.
@@ -121,6 +127,7 @@ pub fn published() -> Result<Vec<Figure>, ReferenceError> {
             gpu: entry.gpu,
             quantity: entry.quantity,
             value: entry.value * scale,
+            interval: None,
             statistic: entry.statistic,
             what: entry.what,
             source: entry.source,
@@ -155,16 +162,28 @@ fn run(name: &str, text: &str) -> Result<Run, ReferenceError> {
     Ok(Run { header, records, footer })
 }
 
-/// Every figure: those published, and those worked out from the imported runs.
+/// Every figure: those published, and those worked out from the imported runs. Of a run that a calibration is fitted to,
+/// the fitted constants take the place of single rows.
 ///
 /// # Errors
 /// None for the files as committed.
 pub fn figures() -> Result<Vec<Figure>, ReferenceError> {
     let mut figures = published()?;
     for (name, run) in runs()? {
-        figures.extend(of_run(&run).map_err(|problem| ReferenceError { name: name.to_owned(), problem })?);
+        let mut found = of_run(&run).map_err(|problem| ReferenceError { name: name.to_owned(), problem })?;
+        if let Some(calibrated) = CALIBRATED.iter().find(|one| one.runs.contains(&name)) {
+            let calibration = calibrated.calibration()?;
+            found.iter_mut().for_each(|figure| calibrations::fitted(figure, calibrated, &calibration));
+        }
+        figures.extend(found);
     }
     Ok(figures)
+}
+
+/// The run of that name.
+fn run_named(name: &str) -> Result<Run, ReferenceError> {
+    let text = IMPORTED.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text);
+    run(name, text)
 }
 
 /// Working sets of this many last caches and more say what memory does.
@@ -192,6 +211,7 @@ pub fn of_run(run: &Run) -> Result<Vec<Figure>, String> {
                 gpu: gpu.id.clone(),
                 quantity: quantity.to_owned(),
                 value,
+                interval: None,
                 statistic,
                 what,
                 source: format!("{source}{whose}"),
