@@ -46,6 +46,8 @@ mod decode;
 mod decode_curves;
 /// The kernels of a decode step on every device, against binary64.
 mod decode_kernels;
+/// Launches of one kernel by every way, on every device.
+mod decode_launch;
 /// The kernels of a decode step in binary64.
 mod decode_reference;
 /// Export formats: what other tools read back is what the run says.
