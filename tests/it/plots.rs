@@ -145,7 +145,7 @@ fn pages_get_variables_and_files_get_colours() {
 fn images_show_something() {
     let files = render(&[realistic()]).unwrap();
     let images: Vec<_> = files.iter().filter(|file| file.path.ends_with(".png")).collect();
-    assert_eq!(images.len(), 4);
+    assert_eq!(images.len(), 5);
     for image in images {
         let pixels = Pixmap::decode_png(&image.bytes).unwrap();
         let vector = files.iter().find(|file| file.path == image.path.replace(".png", ".svg")).unwrap();

@@ -154,7 +154,8 @@ fn every_plot_the_markdown_shows_is_written() {
         .filter_map(|rest| rest.split(')').next())
         .filter(|path| path.ends_with(".svg"))
         .collect();
-    assert_eq!(shown, ["plots/roofline.svg", "plots/matmul.svg", "plots/heat.svg", "plots/samples.svg"]);
+    let plots = ["roofline", "matmul", "heat", "samples", "residuals"].map(|name| format!("plots/{name}.svg"));
+    assert_eq!(shown, plots);
     for path in shown {
         assert!(files.iter().any(|file| file.path == path), "{path}");
     }
@@ -375,7 +376,7 @@ fn two_runs_stand_side_by_side() {
     assert_eq!(names, ["AMD EPYC 9B14 (cpu, run k3v9q2)", "AMD EPYC 9B14 (cpu, run second)"]);
     let plots: BTreeSet<&str> =
         view.devices.iter().flat_map(|device| &device.plots).map(|plot| plot.name.as_str()).collect();
-    assert_eq!(plots.len(), 8, "{plots:?}");
+    assert_eq!(plots.len(), 10, "{plots:?}");
     assert!(view.notices.iter().all(|notice| notice.device.is_some()), "{:#?}", view.notices);
     let files = render_view(&view).unwrap();
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
@@ -486,7 +487,7 @@ fn staircases_are_drawn_and_read_in_words() {
     run.records.extend(sample_run::intensities());
     let view = View::of(std::slice::from_ref(&run));
     let names: Vec<&str> = view.devices[0].plots.iter().map(|plot| plot.name.as_str()).collect();
-    assert_eq!(names, ["roofline", "cache", "latency", "matmul", "heat", "samples"]);
+    assert_eq!(names, ["roofline", "cache", "latency", "matmul", "heat", "samples", "residuals"]);
     let said = |start: &str| {
         let found = view.devices[0].verdict.iter().find(|sentence| sentence.starts_with(start));
         found.unwrap_or_else(|| panic!("'{start}' in {:?}", view.devices[0].verdict)).clone()
