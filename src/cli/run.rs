@@ -9,6 +9,7 @@ use clap::{Args, FromArgMatches};
 
 use super::{Command, Exit, Failure, complain, matmul_max, print, progress, report, values};
 use crate::device::{self, Probe};
+use crate::llm::{self, DecodeShape};
 use crate::measure::environment;
 use crate::measure::lock::{DeviceLock, LockError};
 use crate::measure::plan::{Plan, Planned, plan};
@@ -34,6 +35,10 @@ pub const COMMAND: Command = Command {
              rooflint run --bench matmul --shapes mine.csv   your own products: m,n,k[,precision] per line\n  \
              rooflint run --bench matmul --shapes model:llama_3_1_70b,tensor=4\n  \
              \x20                                               those of a model, on one of 4 GPUs that share it\n  \
+             rooflint run --bench decode --model llama_3_1_70b --tensor 4
+  \
+             \x20                                               the decode step of a model, one GPU's share of it
+  \
              rooflint run --budget 90s --dry-run --price 2   what it would do, take and cost\n  \
              rooflint run --resume here                      finish a run that was cut off",
         ))
@@ -67,6 +72,15 @@ struct Arguments {
     /// default those of the profile), in bf16 unless --axis precision says otherwise. NAME is as for 'rooflint cost'
     #[arg(long, value_name = "SHAPES")]
     shapes: Option<String>,
+    /// Model whose decode step to measure, of 'rooflint describe decode'; by default one that suits the device
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// GPUs that share every layer of the model: one GPU's share is measured
+    #[arg(long, value_name = "GPUS", requires = "model")]
+    tensor: Option<u32>,
+    /// Stages that share the layers of the model: the last one's share is measured
+    #[arg(long, value_name = "STAGES", requires = "model")]
+    pipeline: Option<u32>,
     /// Seed of all data
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -74,7 +88,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Finish a run that was cut off: its folder or file
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["device", "bench", "profile", "axis", "data", "shapes", "seed", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["device", "bench", "profile", "axis", "data", "shapes", "model", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print what would run, its time and its memory, and stop
     #[arg(long)]
@@ -138,6 +152,7 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
         let data = arguments.data.iter().map(|word| AxisValue::from(word.as_str()));
         axes.entry("data".to_owned()).or_default().extend(data);
     }
+    share(arguments, &mut axes)?;
     let shapes = arguments.shapes.as_deref().map(|text| shapes(text, arguments)).transpose()?.unwrap_or_default();
     let all = || suite::ALL.iter().map(|benchmark| benchmark.meta().id.to_owned()).collect();
     Ok(RunRequest {
@@ -149,6 +164,24 @@ fn asked(arguments: &Arguments) -> Result<RunRequest, Failure> {
         axes,
         shapes,
     })
+}
+
+/// The user's model and the layout of its share, as axes of `decode`.
+fn share(arguments: &Arguments, axes: &mut BTreeMap<String, Vec<AxisValue>>) -> Result<(), Failure> {
+    let Some(name) = &arguments.model else { return Ok(()) };
+    if !(arguments.bench.is_empty() || arguments.bench.iter().any(|id| id == "decode")) {
+        return Err(Failure::usage("--model is for the benchmark 'decode', which --bench leaves out"));
+    }
+    let model = llm::find(name).map_err(Failure::usage)?;
+    let ranks = [("tensor", arguments.tensor), ("pipeline", arguments.pipeline)];
+    let [tensor, pipeline] = ranks.map(|(_, ranks)| ranks.unwrap_or(1));
+    DecodeShape::new(&model, tensor, pipeline, None).map_err(Failure::usage)?;
+    axes.entry("model".to_owned()).or_default().push(model.id.as_str().into());
+    for (axis, count) in ranks {
+        axes.entry(axis.to_owned()).or_default().extend(count.map(|count| AxisValue::Count(count.into())));
+    }
+    axes.retain(|_, values| !values.is_empty());
+    Ok(())
 }
 
 /// The user's matrix products.
