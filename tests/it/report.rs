@@ -380,7 +380,7 @@ fn two_runs_stand_side_by_side() {
     assert!(view.notices.iter().all(|notice| notice.device.is_some()), "{:#?}", view.notices);
     let files = render_view(&view).unwrap();
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    assert_eq!((files.len(), paths.len()), (2 + 2 * 9, 2 + 2 * 9), "every file once, and the plot of both");
+    assert_eq!((files.len(), paths.len()), (2 + 2 * 11, 2 + 2 * 11), "every file once, and the plot of both");
 }
 
 #[test]
