@@ -16,7 +16,7 @@ fn decode(sequences: u64, cached: u64) -> Step {
 #[test]
 fn every_total_is_the_published_one() {
     let models = llm::catalogue().unwrap();
-    assert_eq!(models.len(), 18);
+    assert_eq!(models.len(), 24);
     for model in models {
         let published = model.published.unwrap();
         let (counted, told) = (model.parameters() as f64, published.parameters);
