@@ -90,7 +90,7 @@ fn a_failure_of_any_call_costs_one_case() {
 /// Two decode steps over the same weights, which the second finds where the first left them.
 fn steps() -> Vec<Order> {
     let axes = [("layers", 1), ("context", 16)].map(|(axis, value)| (axis, AxisValue::Count(value)));
-    let words = [("model", "stories_15m"), ("precision", "f32")].map(|(axis, word)| (axis, AxisValue::from(word)));
+    let words = [("model", "stories_15m"), ("precision", "bf16")].map(|(axis, word)| (axis, AxisValue::from(word)));
     let case = Case::new("decode", axes.into_iter().chain(words), 1);
     let settings = Settings::of(Profile::Quick, 1.0, support::seconds(60.0));
     let order = |batch: u64| Order::Measure { case: case.with("batch", batch), settings: settings.clone() };
