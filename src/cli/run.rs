@@ -78,7 +78,7 @@ struct Arguments {
     /// GPUs that share every layer of the model: one GPU's share is measured
     #[arg(long, value_name = "GPUS", requires = "model")]
     tensor: Option<u32>,
-    /// Stages that share the layers of the model: the last one's share is measured
+    /// Stages that share the layers of the model: as many layers as the fullest has are measured, and the head
     #[arg(long, value_name = "STAGES", requires = "model")]
     pipeline: Option<u32>,
     /// Seed of all data

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ceilings, Measured, measured};
+use super::{Ceilings, ComputeCeiling, Measured, measured};
 use crate::llm::{self, DecodeShape};
 use crate::record::{Case, OperationWork, Precision, Run, Work};
 use crate::stats::Sorted;
@@ -32,7 +32,7 @@ pub struct DecodeCurve {
     /// What layers cost, at batches that were measured with two numbers of them.
     pub costs: Vec<LayerCost>,
     /// The largest batch whose step takes up to [`CROSSOVER`] times as long as that of one sequence; `None` where no
-    /// measured batch is past it.
+    /// measured batch is past it. Its upper end is infinite where no measured batch is past it beyond doubt.
     pub crossover: Option<Estimate>,
     /// What each operation takes, at batches that were timed step by step.
     pub breakdowns: Vec<Breakdown>,
@@ -89,14 +89,14 @@ impl Breakdown {
 impl DecodeCurve {
     /// The share of its bound that a step reaches: the time that the device's own ceilings ask for its bytes or its
     /// operations, whichever is more, over the time it took.
-    pub fn of_bound(&self, step: &DecodeStep, ceilings: &Ceilings) -> Option<f64> {
-        let (read, compute) = (read(ceilings)?, compute(ceilings, self.precision)?);
+    pub fn of_bound(&self, step: &DecodeStep, ceilings: &Ceilings, matrix_units: bool) -> Option<f64> {
+        let (read, compute) = (read(ceilings)?, compute(ceilings, self.precision, matrix_units)?);
         Some(bound_s(&step.work, read, compute) / step.time.value)
     }
 
     /// The share of the compute ceiling that a step reaches: its utilisation.
-    pub fn utilisation(&self, step: &DecodeStep, ceilings: &Ceilings) -> Option<f64> {
-        Some(step.work.operations().0 as f64 / step.time.value / compute(ceilings, self.precision)?)
+    pub fn utilisation(&self, step: &DecodeStep, ceilings: &Ceilings, matrix_units: bool) -> Option<f64> {
+        Some(step.work.operations().0 as f64 / step.time.value / compute(ceilings, self.precision, matrix_units)?)
     }
 
     /// The share of the read bandwidth that a step reaches.
@@ -105,8 +105,8 @@ impl DecodeCurve {
     }
 
     /// Seconds that the ceilings ask for a step's work.
-    pub fn bound_s(&self, step: &DecodeStep, ceilings: &Ceilings) -> Option<f64> {
-        Some(bound_s(&step.work, read(ceilings)?, compute(ceilings, self.precision)?))
+    pub fn bound_s(&self, step: &DecodeStep, ceilings: &Ceilings, matrix_units: bool) -> Option<f64> {
+        Some(bound_s(&step.work, read(ceilings)?, compute(ceilings, self.precision, matrix_units)?))
     }
 }
 
@@ -121,14 +121,16 @@ fn read(ceilings: &Ceilings) -> Option<f64> {
     (read.rate.value > 0.0).then_some(read.rate.value)
 }
 
-/// The fastest compute ceiling of a format; that of binary32 where the format has none, since its numbers are then widened.
-fn compute(ceilings: &Ceilings, precision: Precision) -> Option<f64> {
-    let of = |precision| {
-        let all = ceilings.compute.iter().filter(|ceiling| ceiling.precision == precision);
-        all.map(|ceiling| ceiling.rate.value)
-            .fold(None, |most: Option<f64>, rate| Some(most.map_or(rate, |most| most.max(rate))))
+/// The fastest compute ceiling of a format: on a device with matrix units theirs, since its products use them; elsewhere that
+/// of binary32 too, to which its numbers can be widened.
+fn compute(ceilings: &Ceilings, precision: Precision, matrix_units: bool) -> Option<f64> {
+    let narrow = precision != Precision::F32;
+    let counts = |ceiling: &&ComputeCeiling| match matrix_units && narrow {
+        true => ceiling.precision == precision && ceiling.benchmark != "fma",
+        false => [precision, Precision::F32].contains(&ceiling.precision),
     };
-    of(precision).or_else(|| of(Precision::F32)).filter(|rate| *rate > 0.0)
+    let most = ceilings.compute.iter().filter(counts).map(|ceiling| ceiling.rate.value).fold(0.0, f64::max);
+    (most > 0.0).then_some(most)
 }
 
 /// What cases of a curve have in common; the number of layers apart.
@@ -237,15 +239,16 @@ fn breakdown(item: &Measured, steps: &[DecodeStep]) -> Option<Breakdown> {
 /// straight line of both logarithms. Its interval is where the ends of the times' intervals do.
 fn crossover(steps: &[DecodeStep]) -> Option<Estimate> {
     let first = steps.first().filter(|step| step.batch == 1)?;
+    // The last time it is passed: a batch whose product is made another way may take longer than the next.
     let reaches = |limit: f64, of: fn(&Estimate) -> f64| {
-        let passes = steps.windows(2).find(|pair| of(&pair[1].time) > limit)?;
+        let passes = steps.windows(2).rfind(|pair| of(&pair[0].time) <= limit && of(&pair[1].time) > limit)?;
         let [(b0, t0), (b1, t1)] = [0, 1].map(|index: usize| (passes[index].batch as f64, of(&passes[index].time)));
         let along = ((limit / t0).ln() / (t1 / t0).ln()).clamp(0.0, 1.0);
         Some(b0 * (b1 / b0).powf(along))
     };
     let value = reaches(CROSSOVER * first.time.value, |time| time.value)?;
     let low = reaches(CROSSOVER * first.time.low, |time| time.high).unwrap_or(1.0);
-    let last = steps.last().map_or(1.0, |step| step.batch as f64);
-    let high = reaches(CROSSOVER * first.time.high, |time| time.low).unwrap_or(last);
+    // Open where the interval's end is not reached.
+    let high = reaches(CROSSOVER * first.time.high, |time| time.low).unwrap_or(f64::INFINITY);
     Some(Estimate { value, low: low.min(value), high: high.max(value) })
 }

@@ -113,6 +113,11 @@ impl Kept {
         }
     }
 
+    /// Whether more is kept than a case asks for.
+    fn is_more_than(&self, wanted: Option<Keep>) -> bool {
+        self.0.as_ref().zip(wanted).is_some_and(|(held, wanted)| held.keep.amount > wanted.amount)
+    }
+
     fn release(&mut self, device: &mut dyn Device) -> Result<(), DeviceError> {
         self.0.take().map_or(Ok(()), |held| device.release(held.before))
     }
@@ -131,7 +136,13 @@ pub fn measure(
     let held = kept.of(device, benchmark, case);
     let mark = device.mark();
     let result = match held {
-        Ok(held) => attempt(device, &held, benchmark, case, settings, watch),
+        Ok(held) => match attempt(device, &held, benchmark, case, settings, watch) {
+            // What is kept may be more than this case needs, and be in its way.
+            Err(End::Device(DeviceError::OutOfMemory { .. })) if kept.is_more_than(benchmark.keeps(case)) => {
+                return again(device, kept, mark, benchmark, case, settings, watch);
+            }
+            result => result,
+        },
         Err(stop) => Err(stop.into()),
     };
     let released = device.release(mark);
@@ -144,6 +155,22 @@ pub fn measure(
     // What cannot be released would be missing from the next case: a fresh process begins clean.
     lost |= released.is_err();
     Ended { outcome, lost }
+}
+
+/// Measures a case once more, with only what it needs kept.
+fn again(
+    device: &mut dyn Device,
+    kept: &mut Kept,
+    mark: Mark,
+    benchmark: &dyn Benchmark,
+    case: &Case,
+    settings: &Settings,
+    watch: &mut dyn FnMut(Phase),
+) -> Ended {
+    match device.release(mark).and_then(|()| kept.release(device)) {
+        Ok(()) => measure(device, kept, benchmark, case, settings, watch),
+        Err(error) => Ended { outcome: Outcome::Failed(error.to_string()), lost: true },
+    }
 }
 
 fn attempt(

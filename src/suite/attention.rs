@@ -22,7 +22,8 @@ static META: Meta = Meta {
     caveats: &[
         "Keys and values are random: a softmax over them is flat, and no kernel may skip anything.",
         "Few sequences are cut into bands of tokens, so that they fill the device; joining them is part of the time.",
-        "Copies of the KV cache are rotated, so that none is found in a cache, unless one alone is many times as large.",
+        "Copies of the KV cache are rotated, up to 64 of them, so that none is found in a cache: a very small one is all the same, \
+         where caches are large.",
     ],
     quantity: Quantity::Duration,
     axes: &[
@@ -159,7 +160,7 @@ impl Benchmark for Attention {
         cases
     }
 
-    fn refuses(&self, _device: &DeviceInfo, case: &Case) -> Option<String> {
+    fn refuses(&self, device: &DeviceInfo, case: &Case) -> Option<String> {
         let Shape { heads, kv_heads, head_dim, .. } = Shape::of(case);
         if !heads.is_multiple_of(kv_heads) {
             return Some(format!("{kv_heads} KV heads do not divide {heads} heads"));
@@ -168,7 +169,13 @@ impl Benchmark for Attention {
             return Some(format!("a head has a multiple of 8 numbers, not {head_dim}"));
         }
         let page = case.count("page").unwrap_or(0);
-        (!page.is_multiple_of(16)).then(|| format!("a page is a multiple of 16 tokens, not {page}"))
+        if !page.is_multiple_of(16) {
+            return Some(format!("a page is a multiple of 16 tokens, not {page}"));
+        }
+        let (needed, memory) = (self.footprint(device, case), device.memory_b?);
+        (needed > memory).then(|| {
+            format!("the KV cache needs {needed}, the device has {memory}: fewer sequences or tokens, --axis batch, --axis context")
+        })
     }
 
     fn work(&self, case: &Case) -> Work {

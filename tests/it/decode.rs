@@ -517,3 +517,20 @@ fn slots_are_told_apart_from_what_a_step_does() {
     let Step::Launch { args, .. } = launch(1, 5).in_the_way_of(&launch(2, 5)) else { panic!() };
     assert_eq!(args[0], Arg::Buffer(Slot(1)));
 }
+
+#[test]
+fn gpus_compute_the_same_step() {
+    let count = AxisValue::Count;
+    let cases = [
+        step_of(&[("layers", count(2)), ("batch", count(2)), ("context", count(20)), ("page", count(16))]),
+        step_of(&[("layers", count(1)), ("precision", "f16".into()), ("context", count(9))]),
+        step_of(&[("layers", count(1)), ("precision", "bf16".into()), ("tensor", count(3)), ("batch", count(3))]),
+    ];
+    crate::decode_launch::each_device(|device| {
+        for case in &cases {
+            let mark = device.mark();
+            compare(device, case, 0);
+            device.release(mark).unwrap();
+        }
+    });
+}

@@ -22,6 +22,8 @@ const SEGMENTS: usize = 6;
 pub(super) struct Decoding<'a> {
     pub curves: &'a [DecodeCurve],
     pub ceilings: &'a Ceilings,
+    /// Whether the device has matrix units.
+    pub matrix_units: bool,
 }
 
 impl Decoding<'_> {
@@ -35,7 +37,7 @@ impl Decoding<'_> {
 
     /// Steps by batch, and what they come to.
     fn steps(&self, curve: &DecodeCurve) -> Option<Table> {
-        let has_joules = curve.steps.iter().any(|step| step.joules.is_some());
+        let has_joules = is_whole(curve) && curve.steps.iter().any(|step| step.joules.is_some());
         let mut columns = vec![
             Column::number("Batch"),
             Column::number("Step (ms)"),
@@ -51,18 +53,21 @@ impl Decoding<'_> {
             columns.push(Column::number("J/token"));
         }
         let share = |share: Option<f64>| share.map_or(Cell::Empty, |share| Cell::text(percent(share)));
+        // With some of the layers a step is no step of the model.
+        let whole = is_whole(curve);
+        let tokens = |rate: f64| if whole { Cell::text(number::significant(rate)) } else { Cell::Empty };
         let row = |step: &crate::fit::DecodeStep| {
             let batch = step.batch as f64;
             let mut cells = vec![
                 Cell::text(step.batch.to_string()),
                 interval(step.time, 1e-3),
-                Cell::text(number::significant(batch / step.time.value)),
-                Cell::text(number::significant(1.0 / step.time.value)),
+                tokens(batch / step.time.value),
+                tokens(1.0 / step.time.value),
                 Cell::text(number::significant(step.work.bytes().0 as f64 / 1e9)),
                 Cell::text(number::significant(step.work.operations().0 as f64 / 1e9)),
                 share(curve.of_bandwidth(step, self.ceilings)),
-                share(curve.utilisation(step, self.ceilings)),
-                share(curve.of_bound(step, self.ceilings)),
+                share(curve.utilisation(step, self.ceilings, self.matrix_units)),
+                share(curve.of_bound(step, self.ceilings, self.matrix_units)),
             ];
             if has_joules {
                 cells.push(step.joules.map_or(Cell::Empty, |joules| Cell::text(number::significant(joules))));
@@ -114,7 +119,7 @@ impl Decoding<'_> {
             });
             drawn.push(Curve { name: name(curve), points: points.collect(), band: band.collect() });
             let bound = curve.steps.iter().filter_map(|step| {
-                Some((step.batch as f64, of(step.batch as f64, curve.bound_s(step, self.ceilings)?)))
+                Some((step.batch as f64, of(step.batch as f64, curve.bound_s(step, self.ceilings, self.matrix_units)?)))
             });
             let bound: Vec<_> = bound.collect();
             if bound.len() > 1 && curves.len() <= 2 {
@@ -131,7 +136,8 @@ impl Decoding<'_> {
         }
         // A line far from everything would only press the curves together.
         let (low, high) = drawn.iter().flat_map(|curve| &curve.points).fold((f64::INFINITY, 0.0), range);
-        let near = |(_, y): &&(&str, f64)| (low / 4.0..high * 4.0).contains(y);
+        let whole = curves.iter().all(|curve| is_whole(curve));
+        let near = |(_, y): &&(&str, f64)| whole && (low / 4.0..high * 4.0).contains(y);
         let thresholds = lines.iter().filter(near).map(|(name, y)| Threshold { name: (*name).to_owned(), y: *y });
         Drawn::Curves(Curves {
             x: "Batch (sequences)".to_owned(),
@@ -148,6 +154,11 @@ fn range((low, high): (f64, f64), (_, y): &(f64, f64)) -> (f64, f64) {
     (low.min(*y), high.max(*y))
 }
 
+/// Whether all layers of the share were measured, so that a step is one of the model's (or of its share).
+fn is_whole(curve: &DecodeCurve) -> bool {
+    curve.share_layers.is_none_or(|share| share <= curve.layers)
+}
+
 /// What a curve is of: `smollm2_135m bf16, context 256`.
 fn name(curve: &DecodeCurve) -> String {
     let layers = match curve.share_layers {
@@ -161,10 +172,10 @@ fn name(curve: &DecodeCurve) -> String {
 fn crossover(curve: &DecodeCurve) -> String {
     match (curve.crossover, curve.steps.first(), curve.steps.last()) {
         (Some(at), ..) => format!(
-            "A step takes {CROSSOVER} times as long as that of one sequence at a batch of {} ({} to {}).",
+            "A step takes {CROSSOVER} times as long as that of one sequence at a batch of {} ({} {}).",
             number::significant(at.value),
             number::significant(at.low),
-            number::significant(at.high)
+            if at.high.is_finite() { format!("to {}", number::significant(at.high)) } else { "and up".to_owned() }
         ),
         (None, Some(first), Some(last)) if first.batch == 1 && last.batch > 1 => {
             format!(
@@ -243,7 +254,7 @@ fn breakdown(curve: &DecodeCurve) -> Option<Table> {
             let bytes = operation.work.bytes().0;
             cells.extend([
                 Cell::text(number::significant(time * 1e6)),
-                Cell::text(percent(time / breakdown.whole_s.unwrap_or(sum))),
+                Cell::text(percent(time / breakdown.whole_s.unwrap_or(sum).max(sum))),
                 rate(bytes, *time),
                 rate(operation.work.operations().0, *time),
             ]);
@@ -253,14 +264,15 @@ fn breakdown(curve: &DecodeCurve) -> Option<Table> {
     let mut cells = vec![Cell::text("not attributed")];
     for breakdown in &curve.breakdowns {
         let left = breakdown.not_attributed_s();
-        let share = left.zip(breakdown.whole_s).map(|(left, whole)| left / whole);
+        let sum: f64 = breakdown.operations.iter().map(|(_, time)| time).sum();
+        let share = left.zip(breakdown.whole_s).map(|(left, whole)| left / whole.max(sum));
         cells.push(left.map_or(Cell::Empty, |left| Cell::text(number::significant(left * 1e6))));
         cells.push(share.map_or(Cell::Empty, |share| Cell::text(percent(share))));
         cells.extend([Cell::Empty, Cell::Empty]);
     }
     rows.push(Row { anchor: None, cells });
     let caption = format!(
-        "Where the time goes: {}; every operation timed by itself, shares of the step timed as a whole",
+        "Where the time goes: {}; every operation timed by itself, shares of the step timed as a whole or of their sum, if that is more",
         name(curve)
     );
     Some(Table { caption, columns, rows })
@@ -298,7 +310,12 @@ fn stacks(curves: &[DecodeCurve]) -> Option<Stacks> {
 /// The device's decode steps in a sentence: the largest model's.
 pub(super) fn sentence(curves: &[DecodeCurve]) -> Option<String> {
     let most = |curve: &&DecodeCurve| curve.steps.first().map_or(0, |step| step.work.bytes().0);
-    let curve = curves.iter().filter(|curve| curve.steps.len() > 1).max_by_key(most)?;
+    // A sequence by itself, of a whole model, is what the sentence is about.
+    let told = |curve: &&DecodeCurve| {
+        let alone = curve.steps.first().is_some_and(|step| step.batch == 1);
+        curve.steps.len() > 1 && alone && is_whole(curve)
+    };
+    let curve = curves.iter().filter(told).max_by_key(most)?;
     let (first, last) = (curve.steps.first()?, curve.steps.last()?);
     let (scale, symbol) = prefix(first.time.value);
     Some(format!(

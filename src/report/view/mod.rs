@@ -376,7 +376,8 @@ impl<'a> Subject<'a> {
     }
 
     fn decoding(&self) -> Decoding<'_> {
-        Decoding { curves: &self.decodes, ceilings: &self.ceilings }
+        let matrix_units = self.info.features.iter().any(|feature| feature == "matrix_units");
+        Decoding { curves: &self.decodes, ceilings: &self.ceilings, matrix_units }
     }
 
     fn view(&self, position: usize, anchors: &mut Anchors) -> (DeviceView, Vec<Notice>) {

@@ -165,7 +165,10 @@ impl Judge<'_> {
         if shape.embeds {
             // The norm of an embedding reads numbers that were rounded once before.
             let before = if shape.embedding_norm { rounding(self.numbers.precision) } else { 0.0 };
-            judged.push(self.judge(all(Output::Entry, entry.clone(), before)));
+            let mean = (entry.iter().map(|x| x * x).sum::<f64>() / entry.len() as f64).sqrt();
+            let sizes = entry.iter().map(|x| x.abs().max(mean)).collect();
+            let (output, numbers) = (Output::Entry, entry.clone());
+            judged.push(self.judge(Expected { output, columns: Vec::new(), numbers, sizes, arithmetic: before }));
         }
         let given = if shape.embeds { row(Output::Entry).to_vec() } else { entry };
         let stream = if shape.layers > 1 { row(Output::Before) } else { &given };

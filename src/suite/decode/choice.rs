@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Decode, META, Point, room};
+use crate::llm;
 use crate::record::{AxisValue, Case, DeviceInfo, DeviceKind, Precision};
 use crate::suite::{Benchmark, Profile, Request, has, places_work_groups};
 
@@ -50,6 +51,13 @@ fn one(batch: u64) -> bool {
     batch == 1
 }
 
+/// The contexts that a model was made for; its longest, where all are longer.
+fn within(model: &str, contexts: &[u64]) -> Vec<u64> {
+    let longest = llm::find(model).ok().and_then(|model| model.context).map_or(u64::MAX, u64::from);
+    let fitting: Vec<u64> = contexts.iter().copied().filter(|context| *context <= longest).collect();
+    if fitting.is_empty() { vec![longest] } else { fitting }
+}
+
 impl Extent {
     const fn new(models: &'static [&'static str], batches: &'static [u64], contexts: &'static [u64]) -> Self {
         Self { models, batches, contexts, flop_most: f64::INFINITY, layers_most: u64::MAX, halved: one }
@@ -72,6 +80,9 @@ impl Choice<'_> {
             let Some(values) = self.request.axes.get(axis) else { continue };
             cases = cases.iter().flat_map(|case| values.iter().map(|value| case.with(axis, value.clone()))).collect();
         }
+        // A graph has no operations that could be timed one by one.
+        let by_itself = |case: &Case| case.word("submit") == Some("graph") && case.word("detail") == Some("operations");
+        cases.retain(|case| !by_itself(case) || self.request.axes.contains_key("detail"));
         let mut seen = HashSet::new();
         cases.retain(|case| seen.insert(case.key()));
         cases
@@ -135,7 +146,7 @@ impl Choice<'_> {
     fn of_share(&self, extent: &Extent, share: &Share) -> Vec<Case> {
         let named = |axis| self.request.axes.contains_key(axis);
         let mut cases = Vec::new();
-        for context in self.counts("context", || extent.contexts.to_vec()) {
+        for context in self.counts("context", || within(&share.model, extent.contexts)) {
             let all = self.layers(extent, share, context);
             let of = |batch: u64, layers: u64| self.case(share, batch, context, layers);
             let fits = |batch: &u64| {
@@ -144,7 +155,11 @@ impl Choice<'_> {
                 let flop = Decode.work(&case).operations().0 as f64;
                 flop <= extent.flop_most && Decode.footprint(self.device, &case).0 <= room
             };
-            let batches = self.counts("batch", || extent.batches.iter().copied().filter(fits).collect());
+            // A model that the user names is measured, or refused with the reason.
+            let least = |batch: &u64| named("model") && Some(batch) == extent.batches.first();
+            let batches = self.counts("batch", || {
+                extent.batches.iter().copied().filter(|batch| least(batch) || fits(batch)).collect()
+            });
             for layers in self.counts("layers", || vec![all]) {
                 cases.extend(batches.iter().map(|batch| of(*batch, layers)));
             }

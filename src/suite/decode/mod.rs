@@ -191,7 +191,7 @@ impl Benchmark for Decode {
         let longest = llm::find(&point.model).ok().and_then(|model| model.context);
         if let Some(longest) = longest.filter(|longest| point.context > u64::from(*longest)) {
             return Some(format!(
-                "{} was made for contexts of up to {longest} tokens, not {}",
+                "{} was made for contexts of up to {longest} tokens, not {}: --axis context={longest}",
                 point.model, point.context
             ));
         }

@@ -193,7 +193,7 @@ pub(super) fn widths(numbers: &Numbers) -> [u64; 15] {
     ]
 }
 
-/// Bytes of a case's own buffers; of the bands' at most.
+/// Bytes of a case's own buffers, but for the small ones: tokens, page numbers, what bands of attention leave.
 pub(super) fn own_bytes(numbers: &Numbers, point: &Point) -> ByteCount {
     let size = numbers.precision.size();
     let rows: u64 = widths(numbers).iter().sum();

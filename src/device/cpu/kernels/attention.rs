@@ -35,8 +35,8 @@ fn check(args: &[Value]) -> Result<(), String> {
     let fits = match args {
         [
             Value::Buffer(q),
-            Value::Buffer(_),
-            Value::Buffer(_),
+            Value::Buffer(keys),
+            Value::Buffer(values),
             Value::Buffer(pages),
             Value::Buffer(parts),
             Value::Buffer(out),
@@ -60,6 +60,7 @@ fn check(args: &[Value]) -> Result<(), String> {
                 && page.is_multiple_of(TOKENS as u64)
                 && context.div_ceil(*page) <= *pages_each
                 && *splits > 0
+                && [keys, values].into_iter().all(|cache| holds(cache, &[*kv_heads, *page, *head_dim], *precision))
                 && holds(q, &[*rows, *heads, *head_dim], *precision)
                 && holds(out, &[*rows, *heads, *head_dim], *precision)
                 && holds(pages, &[*rows, *pages_each], F32)
@@ -203,9 +204,9 @@ unsafe fn through<S: Stored, V: Numbers<Element = f32>>(
         while token < tokens.end {
             let end = (token / TOKENS * TOKENS + TOKENS).min(tokens.end);
             let page = memory.pages.add(row * shape.pages_each + token / shape.page).read() as usize;
-            let at = ((page * shape.kv_heads + kv_head) * shape.page + token % shape.page) * dim;
-            let numbers = (end - token) * dim;
-            if at + numbers <= shape.room {
+            // A page that is not in the cache is left out: its number is data.
+            if page < shape.room / (shape.kv_heads * shape.page * dim) {
+                let at = ((page * shape.kv_heads + kv_head) * shape.page + token % shape.page) * dim;
                 widen::<S>(memory.keys.add(at), end - token, dim, width, &mut tiles.block);
                 score::<V>(tiles, end - token, width, count);
                 widen::<S>(memory.values.add(at), end - token, dim, width, &mut tiles.block);

@@ -26,8 +26,8 @@ fn check(args: &[Value]) -> Result<(), String> {
             Value::Buffer(bias),
             Value::Buffer(angles),
             Value::Buffer(q),
-            Value::Buffer(_),
-            Value::Buffer(_),
+            Value::Buffer(keys),
+            Value::Buffer(values),
             Value::Buffer(pages),
             Value::U64(rows),
             Value::U64(heads),
@@ -46,6 +46,8 @@ fn check(args: &[Value]) -> Result<(), String> {
                 && head_dim.is_multiple_of(8)
                 && *page > 0
                 && position / page < *pages_each
+                && *kv_heads > 0
+                && [keys, values].into_iter().all(|cache| holds(cache, &[*kv_heads, *page, *head_dim], *precision))
                 && holds(qkv, &[*rows, all, *head_dim], *precision)
                 && holds(q, &[*rows, *heads, *head_dim], *precision)
                 && holds(pages, &[*rows, *pages_each], super::stored::F32)
@@ -92,10 +94,11 @@ unsafe fn vectors<S: Stored>(args: &[Value], place: Place<'_>) {
             } else {
                 let kv_head = (vector - heads) % kv_heads;
                 let number = pages.add(row * pages_each + position / page).read() as usize;
-                let at = ((number * kv_heads + kv_head) * page + position % page) * head_dim;
-                if at + head_dim > room {
+                // A page that is not in the cache is left out: its number is data.
+                if number >= room / (kv_heads * page * head_dim) {
                     continue;
                 }
+                let at = ((number * kv_heads + kv_head) * page + position % page) * head_dim;
                 if vector < heads + kv_heads { keys.add(at) } else { values.add(at) }
             };
             let numbers = |index: usize| {
