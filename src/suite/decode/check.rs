@@ -2,7 +2,8 @@
 //!
 //! Of the last layer and both ends every operation by itself, from the inputs that the device holds, within the rounding of
 //! one operation: what is wrong in one of them shows. And the logits against the whole step in binary64, within what the
-//! rounding of all operations comes to: a layer that reads another's weights, or nothing, shows.
+//! rounding of all operations comes to: a layer whose MLP reads the weights of another, or nothing, shows. What attention adds in
+//! the middle of a deep model at a long context is too little to show there.
 
 use std::sync::{Mutex, PoisonError};
 

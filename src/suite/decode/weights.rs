@@ -1,8 +1,7 @@
 //! The numbers of a decode step: which buffer holds what, the same on the device and in the reference.
 //!
 //! Matrices are evenly spread over [-1, 1) and stored `[k, n]`, rows of what goes in. The gains of the norms carry the
-//! scale: about `sqrt(3 / hidden)`, so that products come out of size 1, but queries and keys of size 3, so that a softmax
-//! is not flat, and what enters an MLP of size 0.35, so that neither half of a layer drowns the other. Every buffer's data
+//! scale: about `sqrt(3 / hidden)`, so that products come out of size 1. Every buffer's data
 //! depends on the seed, its kind and its layer alone, not on batch or context, so that all cases of a model share them.
 
 use crate::device::Pattern;
@@ -124,12 +123,7 @@ impl Numbers {
             Small::Bias(layer, product) => LAYERS + layer * LAYER + 24 + product as u64,
         };
         let uniform = Pattern::Uniform { precision: Precision::F32, seed: seed_of(&self.seed, stream) };
-        let scale = match small {
-            Small::Gain(_, 0) | Small::Shift(_, 0) => 3.0,
-            Small::Gain(..) | Small::Shift(..) => 0.35,
-            _ => 1.0,
-        };
-        let scale = scale * (3.0 / self.shape.hidden as f64).sqrt();
+        let scale = (3.0 / self.shape.hidden as f64).sqrt();
         let number = |index: u64| {
             let uniform = f64::from(uniform.f32_at(index));
             round(
