@@ -20,11 +20,14 @@ pub(super) fn draw(data: &Stacks) -> Result<Canvas, ReportError> {
         .zip(SERIES.into_iter().cycle())
         .map(|(name, role)| Entry { mark: Mark::Line { role, width: 10, dashes: "none" }, text: (*name).to_owned() })
         .collect();
-    entries.push(Entry { mark: Mark::Tick, text: "what there is".to_owned() });
+    if data.stacks.iter().any(|stack| stack.limit.is_finite()) {
+        entries.push(Entry { mark: Mark::Tick, text: "what there is".to_owned() });
+    }
     let (_, legend_height) = legend::flow(&entries, WIDTH - LEFT - 20);
     let rows = Rows::of(data.stacks.iter().map(|stack| stack.group.as_str()), ROW);
     let mut canvas = rows.canvas(legend_height)?;
-    let most = data.stacks.iter().map(|stack| total(stack).max(stack.limit)).fold(0.0, f64::max);
+    let limits = data.stacks.iter().map(|stack| stack.limit).filter(|limit| limit.is_finite());
+    let most = data.stacks.iter().map(total).chain(limits).fold(0.0, f64::max);
     let axis = Axis::linear(0.0, if most > 0.0 { most * 1.02 } else { 1.0 }, LEFT, RIGHT);
     let (scale, unit) = axis_unit(&axis.ticks(), &data.unit);
     let labels = data.stacks.iter().map(|stack| stack.label.as_str());
@@ -73,6 +76,9 @@ fn draw_stack(
         if to - from > text_width(&number, TEXT) + 8 {
             canvas.plain(|pen| pen.text(((from + to) / 2, y), &number, TEXT, Anchor::Middle, Role::Surface))?;
         }
+    }
+    if !stack.limit.is_finite() {
+        return Ok(());
     }
     let limit = axis.at(stack.limit);
     canvas.plain(|pen| pen.line((limit, y - HALF - 4), (limit, y + HALF + 4), Role::Ink, 3))?;

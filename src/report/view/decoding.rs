@@ -15,8 +15,8 @@ use crate::units::prefix;
 const WANTED: f64 = 30.0;
 /// Tokens per second of a reader: 238 words per minute (Brysbaert 2019) at four tokens for three words, as the claims take it.
 const READING: f64 = 5.29;
-/// Operations shown by themselves in the picture: the others are one segment.
-const SEGMENTS: usize = 6;
+/// Operations shown by themselves in the picture: the others are one segment, and there are six colours.
+const SEGMENTS: usize = 4;
 
 /// All that a report shows of a device's decode steps.
 pub(super) struct Decoding<'a> {
@@ -300,7 +300,7 @@ fn stacks(curves: &[DecodeCurve]) -> Option<Stacks> {
                 group: name(curve),
                 label: format!("batch {}", breakdown.batch),
                 segments: parts.into_iter().map(|(name, value)| Segment { name, value }).collect(),
-                limit: 100.0,
+                limit: f64::INFINITY,
             });
         }
     }

@@ -125,7 +125,7 @@ pub struct Stack {
     pub label: String,
     /// The amounts, from the left.
     pub segments: Vec<Segment>,
-    /// What there is room for.
+    /// What there is room for; infinite where nothing bounds it.
     pub limit: f64,
 }
 
