@@ -200,17 +200,14 @@ impl Step {
         }
     }
 
-    /// Whether another step does the same on buffers of its own.
-    pub fn is_alike(&self, other: &Self) -> bool {
-        let blank = |step: &Self| {
-            let mut step = step.clone();
-            step.slots_mut(&mut |slot| *slot = Slot(0));
-            step
-        };
-        blank(self) == blank(other)
+    /// What it does, whatever its buffers: equal for steps that are alike but for those.
+    pub fn unbound(&self) -> Self {
+        let mut step = self.clone();
+        step.slots_mut(&mut |slot| *slot = Slot(0));
+        step
     }
 
-    /// This step, run the way another is that is alike.
+    /// This step, run the way another is that is alike but for its buffers.
     pub fn in_the_way_of(&self, other: &Self) -> Self {
         let mut slots = Vec::new();
         self.clone().slots_mut(&mut |slot| slots.push(*slot));

@@ -211,7 +211,7 @@ fn absent(laws: &[Fitted], missing: &[Missing]) -> Vec<Missing> {
         (attention::DECODE, "attention while decoding, or import it"),
         (experts::ID, "moe, or import it; only mixtures of experts need it"),
         (collective::ID, "collectives, or import them; only several GPUs need them"),
-        (step::ID, "decode_step of three or more models: what norms, activations and the host add to a layer"),
+        (step::ID, "decode of three or more models: what norms, activations and the host add to a layer"),
     ];
     let known =
         |id: &str| laws.iter().any(|law| law.operation == id) || missing.iter().any(|lacks| lacks.operation == id);

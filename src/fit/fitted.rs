@@ -163,8 +163,9 @@ impl Prepared {
         let parameters = self.law.parameters.len();
         if clusters.len() < CLUSTERS_LEAST || rows.len() < parameters {
             let (have, cases) = (clusters.len(), rows.len());
-            let why =
-                format!("{cases} cases of {have} kinds; {CLUSTERS_LEAST} kinds and {parameters} cases are needed");
+            let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+            let (cases, have) = (plural(cases, "case"), plural(have, "kind"));
+            let why = format!("{cases} of {have}; {CLUSTERS_LEAST} kinds and {parameters} cases are needed");
             return Err(self.missing(why, &self.measure));
         }
         let logs =

@@ -85,7 +85,7 @@ fn prepared(known: &Known, precision: Precision, rows: Vec<Row>, laws: &[Fitted]
         from(exponent(), product, "exponent"),
         Parameter { name: "kv_bandwidth", ..from(kv, attention, "bandwidth") },
     ];
-    let measure = "decode_step of three or more models, over batches and contexts".to_owned();
+    let measure = "decode of three or more models, over batches and contexts".to_owned();
     let subject = precision.to_string();
     Prepared { operation: ID, subject, law: Law { parameters, join: Join::Smooth }, rows, smooth: false, measure }
 }

@@ -115,6 +115,11 @@ impl DecodeShape {
         }
     }
 
+    /// The products of a layer, and the head's.
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
     /// A product's columns and rows of its matrix: what comes out and what goes in.
     pub fn product(&self, id: &str) -> Option<Product> {
         self.products.iter().copied().find(|product| product.id == id)

@@ -264,11 +264,13 @@ fn by_operation(
     if benchmark.detail(case) != Detail::PerStep {
         return Vec::new();
     }
-    let (operations, of) = (benchmark.operations(case), benchmark.operations_of(case, program));
+    let (operations, names) = (benchmark.operations(case), benchmark.operation_names(program));
     for sample in samples {
         let mut sums = vec![Seconds::ZERO; operations.len()];
-        for (time, operation) in sample.steps_s.iter().zip(&of) {
-            sums[*operation] = sums[*operation] + *time;
+        for (time, name) in sample.steps_s.iter().zip(&names) {
+            for (sum, _) in sums.iter_mut().zip(&operations).filter(|(_, operation)| operation.name == *name) {
+                *sum = *sum + *time;
+            }
         }
         sample.steps_s = sums;
     }

@@ -36,64 +36,90 @@ pub fn tune(
     deadline: Seconds,
 ) -> Result<(Program, Vec<Race>), Stop> {
     let mut tuned = program.clone();
-    let first = |position: &usize| {
-        let step = &program.steps[*position];
-        !program.steps[..*position].iter().any(|earlier| earlier.is_alike(step))
-    };
-    let kinds = (0..program.steps.len()).filter(first).count().max(1);
-    let shares = if kinds > KINDS_FEW { shares(device, program, wait, deadline)? } else { Vec::new() };
-    let slight = |position: usize| shares.get(position).is_some_and(|share| *share < SHARE_LEAST);
+    let firsts = firsts(&program.steps);
+    let kinds = firsts.iter().enumerate().filter(|(position, first)| position == *first).count().max(1);
+    let time_max = Seconds::new(time_max.get() / kinds as f64).unwrap_or(Seconds::ZERO);
+    let shares = if kinds > KINDS_FEW { shares(device, program, &firsts, wait, deadline)? } else { Vec::new() };
     let mut races = Vec::new();
-    for position in 0..program.steps.len() {
-        let step = &program.steps[position];
+    for (position, step) in program.steps.iter().enumerate() {
         // A step that occurs again, be it on other buffers, is run the same way again.
-        if let Some(earlier) = program.steps[..position].iter().position(|earlier| earlier.is_alike(step)) {
-            tuned.steps[position] = step.in_the_way_of(&tuned.steps[earlier]);
+        if firsts[position] < position {
+            tuned.steps[position] = step.in_the_way_of(&tuned.steps[firsts[position]]);
             continue;
         }
-        let alike = program.steps[position..].iter().filter(|other| other.is_alike(step));
-        let alike: Vec<&Step> = alike.take(ALIKE_MOST).collect();
-        let mut options = device.options(step)?;
-        let chosen = match options.len() {
-            0 => return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name()))),
-            1 => 0,
-            // The first is the best guess.
-            _ if slight(position) => 0,
-            _ => {
-                let share = Seconds::new(time_max.get() / kinds as f64).unwrap_or(Seconds::ZERO);
-                let (chosen, race) = race(device, program, &alike, &options, wait, share, deadline)?;
-                races.push(race);
-                chosen
-            }
+        let mut options = ways(device, step)?;
+        // The first is the best guess.
+        let slight = shares.get(position).is_some_and(|share| *share < SHARE_LEAST);
+        let chosen = if options.len() == 1 || slight {
+            0
+        } else {
+            let alike = program.steps.iter().zip(&firsts).filter(|(_, first)| **first == position);
+            let alike: Vec<&Step> = alike.map(|(step, _)| step).take(ALIKE_MOST).collect();
+            let (chosen, race) = race(device, program, &alike, &options, wait, time_max, deadline)?;
+            races.push(race);
+            chosen
         };
         tuned.steps[position] = options.swap_remove(chosen);
     }
     Ok((tuned, races))
 }
 
-/// The share of a program's time that each step takes, with those that are alike; by the first of every step's ways.
-fn shares(device: &mut dyn Device, program: &Program, wait: Wait, deadline: Seconds) -> Result<Vec<f64>, Stop> {
-    let mut first = program.clone();
-    for step in &mut first.steps {
-        let mut options = device.options(step)?;
-        if options.is_empty() {
-            return Err(Stop::Skip(format!("this device has no way to run '{}'", step.name())));
+/// For each step the position of the first that is alike but for its buffers; its own, where it is that.
+fn firsts(steps: &[Step]) -> Vec<usize> {
+    let mut kinds: Vec<(usize, Step)> = Vec::new();
+    let first = |(position, step): (usize, &Step)| {
+        let unbound = step.unbound();
+        match kinds.iter().find(|(_, kind)| *kind == unbound) {
+            Some((first, _)) => *first,
+            None => {
+                kinds.push((position, unbound));
+                position
+            }
         }
-        *step = options.swap_remove(0);
+    };
+    steps.iter().enumerate().map(first).collect()
+}
+
+/// The ways to run a step: at least one.
+fn ways(device: &mut dyn Device, step: &Step) -> Result<Vec<Step>, Stop> {
+    let ways = device.options(step)?;
+    match ways.is_empty() {
+        true => Err(Stop::Skip(format!("this device has no way to run '{}'", step.name()))),
+        false => Ok(ways),
     }
-    let id = device.record(&first)?;
+}
+
+/// The share of a program's time that each step takes, with those that are alike; by the first of every step's ways. None
+/// where one of those fails: which do is for the race to find out.
+fn shares(
+    device: &mut dyn Device,
+    program: &Program,
+    firsts: &[usize],
+    wait: Wait,
+    deadline: Seconds,
+) -> Result<Vec<f64>, Stop> {
+    let mut guessed = program.clone();
+    for (position, step) in program.steps.iter().enumerate() {
+        guessed.steps[position] = match firsts[position] {
+            first if first < position => step.in_the_way_of(&guessed.steps[first]),
+            _ => ways(device, step)?.swap_remove(0),
+        };
+    }
     let window = Window { samples: 2, repeats: 1, detail: Detail::PerStep, start: Start::Queued, wait, deadline };
-    let timings = device.run(id, &window)?;
-    let Some(times) = timings.last().map(|timing| &timing.steps).filter(|times| times.len() == first.steps.len())
-    else {
+    let timings = match device.record(&guessed).and_then(|id| device.run(id, &window)) {
+        Ok(timings) => timings,
+        Err(error) if error.is_fatal() => return Err(error.into()),
+        Err(_) => return Ok(Vec::new()),
+    };
+    let Some(timing) = timings.last().filter(|timing| timing.steps.len() == firsts.len()) else {
         return Ok(Vec::new());
     };
-    let all: f64 = times.iter().map(|time| time.get()).sum();
-    let alike = |step: &Step| {
-        let of = program.steps.iter().zip(times).filter(|(other, _)| other.is_alike(step));
-        of.map(|(_, time)| time.get()).sum::<f64>() / all
-    };
-    Ok(program.steps.iter().map(alike).collect())
+    let all: f64 = timing.steps.iter().map(|time| time.get()).sum();
+    let mut shares = vec![0.0; firsts.len()];
+    for (time, first) in timing.steps.iter().zip(firsts) {
+        shares[*first] += time.get() / all;
+    }
+    Ok(shares)
 }
 
 /// One candidate's state in the race.

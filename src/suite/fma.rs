@@ -3,7 +3,7 @@
 use super::check::{for_each_block, within, wrong};
 use super::{
     Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand, load,
-    places_work_groups, units_told,
+    places_work_groups, spelled, units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
 use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, Precision, Quantity, Work};
@@ -117,15 +117,9 @@ impl Benchmark for Fma {
 
     fn prepare(&self, case: &Case, device: &mut dyn Device) -> Result<Program, Stop> {
         let precision = precision_of(case);
-        let code = match precision {
-            Precision::F64 => 0,
-            Precision::F32 => 1,
-            Precision::I32 => 2,
-            Precision::F16 => 3,
-            Precision::I8 => 4,
-            Precision::Bf16 => 5,
-            other => return Err(Stop::Skip(format!("fma has no form for {other}"))),
-        };
+        if !META.axes[0].words.contains(&precision.name()) {
+            return Err(Stop::Skip(format!("fma has no form for {precision}")));
+        }
         if !device.info().features.iter().any(|feature| feature == precision.name()) {
             return Err(Stop::Skip(format!("the device does not compute in {precision}")));
         }
@@ -139,7 +133,7 @@ impl Benchmark for Fma {
         let (factor, term) = coefficients(precision);
         let args = vec![
             Arg::Buffer(Slot(0)),
-            Arg::U32(code),
+            Arg::U32(spelled(precision)),
             Arg::U64(lanes_of(case)),
             Arg::U64(u64::from(iterations_of(precision))),
             Arg::F64(factor),

@@ -27,7 +27,9 @@ pub use load::{Load, together};
 use std::collections::BTreeMap;
 
 use crate::device::{BufferId, Detail, Device, DeviceError, Program, Wait};
-use crate::record::{AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Quantity, Work};
+use crate::record::{
+    AxisValue, Case, CheckFailure, CheckPassed, DeviceInfo, DeviceKind, MatmulShape, Precision, Quantity, Work,
+};
 use crate::units::ByteCount;
 
 /// Every benchmark, in the order they run. To add one: its file, its kernels, and a row here.
@@ -107,6 +109,20 @@ const PRECISIONS: [&str; 7] = ["f64", "f32", "tf32", "f16", "bf16", "fp8_e4m3", 
 /// Whether a device says that it has something.
 fn has(device: &DeviceInfo, feature: &str) -> bool {
     device.features.iter().any(|known| known == feature)
+}
+
+/// How kernels' `precision` argument spells a format; one that none of them knows for a format that kernels with such an
+/// argument have no form for.
+const fn spelled(precision: Precision) -> u32 {
+    match precision {
+        Precision::F64 => 0,
+        Precision::F32 => 1,
+        Precision::I32 => 2,
+        Precision::F16 => 3,
+        Precision::I8 => 4,
+        Precision::Bf16 => 5,
+        Precision::Tf32 | Precision::Fp8E4m3 | Precision::Fp8E5m2 => u32::MAX,
+    }
 }
 
 /// The range of an axis of words.
@@ -268,8 +284,8 @@ pub trait Benchmark: Sync {
         Vec::new()
     }
 
-    /// Which of [`Self::operations`] each step of the case's program belongs to.
-    fn operations_of(&self, _case: &Case, _program: &Program) -> Vec<usize> {
+    /// The name of the operation that each step of a program belongs to, in the order of the steps.
+    fn operation_names(&self, _program: &Program) -> Vec<&'static str> {
         Vec::new()
     }
 

@@ -334,7 +334,6 @@ fn a_spoiled_output_of_any_operation_is_rejected() {
         for index in 0..right.0.len() {
             // The last sequence is always among those that are checked; of products the last column is.
             let size = right.0[index].len();
-            let number = precision_of(&case).size() as usize;
             for (name, spoil) in [("zeroed", 0_u8), ("poisoned", 0xff)] {
                 let mut spoiled = right.clone();
                 spoiled.0[index][size - size / batch..].fill(spoil);
@@ -346,7 +345,6 @@ fn a_spoiled_output_of_any_operation_is_rejected() {
             spoiled.0[index][size - 1] ^= 1;
             let verdict = find("decode").check(&case, &mut spoiled);
             assert!(matches!(verdict, Err(CheckError::Wrong(_))), "output {index}, last number off: {verdict:?}");
-            assert!(number >= 2);
         }
         cpu.release(mark).unwrap();
     }
@@ -513,7 +511,8 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
 #[test]
 fn slots_are_told_apart_from_what_a_step_does() {
     let launch = |slot: u32, rows: u64| Step::launch("activate", vec![Arg::Buffer(Slot(slot)), Arg::U64(rows)]);
-    assert!(launch(1, 5).is_alike(&launch(2, 5)) && !launch(1, 5).is_alike(&launch(1, 6)));
+    assert_eq!(launch(1, 5).unbound(), launch(2, 5).unbound());
+    assert_ne!(launch(1, 5).unbound(), launch(1, 6).unbound());
     let Step::Launch { args, .. } = launch(1, 5).in_the_way_of(&launch(2, 5)) else { panic!() };
     assert_eq!(args[0], Arg::Buffer(Slot(1)));
 }

@@ -87,19 +87,19 @@ fn a_failure_of_any_call_costs_one_case() {
     }
 }
 
-/// Two decode steps over the same weights, which the second finds where the first left them.
-fn steps() -> Vec<Order> {
-    let axes = [("layers", 1), ("context", 16)].map(|(axis, value)| (axis, AxisValue::Count(value)));
+/// A decode step of a small model: its layers, tokens of a sequence, and sequences.
+fn step(layers: u64, context: u64, batch: u64) -> Order {
+    let axes = [("layers", layers), ("context", context), ("batch", batch)]
+        .map(|(axis, value)| (axis, AxisValue::Count(value)));
     let words = [("model", "stories_15m"), ("precision", "bf16")].map(|(axis, word)| (axis, AxisValue::from(word)));
     let case = Case::new("decode", axes.into_iter().chain(words), 1);
-    let settings = Settings::of(Profile::Quick, 1.0, support::seconds(60.0));
-    let order = |batch: u64| Order::Measure { case: case.with("batch", batch), settings: settings.clone() };
-    vec![order(1), order(2)]
+    Order::Measure { case, settings: Settings::of(Profile::Quick, 1.0, support::seconds(60.0)) }
 }
 
 #[test]
 fn a_failure_among_kept_weights_costs_one_step() {
-    let steps = steps();
+    // The second finds the weights where the first left them.
+    let steps = [step(1, 16, 1), step(1, 16, 2)];
     for call in [2, 9, 30, 60, 90, 120, 150] {
         let outcomes = outcomes(&format!("fake:fail={call}"), &steps);
         assert_eq!(outcomes.len(), 2, "call {call}");
@@ -112,6 +112,13 @@ fn a_failure_among_kept_weights_costs_one_step() {
     }
     let healthy = outcomes("fake", &steps);
     assert!(healthy.iter().all(is_measured), "{healthy:?}");
+}
+
+#[test]
+fn kept_weights_that_are_in_the_way_make_room() {
+    // Of the fake's 64 MiB six layers and both ends take 49 MB, one layer 39 MB, and the second step's own buffers 20 MB.
+    let outcomes = outcomes("fake", &[step(6, 16, 1), step(1, 256, 56)]);
+    assert!(outcomes.iter().all(is_measured), "{outcomes:?}");
 }
 
 #[test]

@@ -429,7 +429,7 @@ fn too_little_names_what_to_measure() {
     records.extend(attention(11e-6, 2.4e12, &[256, 1024], 0.03));
     let calibration = fit(records);
     let lacks = |operation: &str| calibration.missing.iter().find(|lacks| lacks.operation == operation).expect("named");
-    assert!(lacks("matmul").why.contains("8 cases of 1 kinds"), "{:?}", lacks("matmul"));
+    assert!(lacks("matmul").why.contains("8 cases of 1 kind;"), "{:?}", lacks("matmul"));
     assert!(lacks("matmul").measure.contains("three or more sizes"), "{:?}", lacks("matmul"));
     assert!(lacks("decode_step").why.contains("no case"), "{:?}", lacks("decode_step"));
     assert_eq!(calibration.laws.len(), 1);

@@ -39,7 +39,7 @@ fn laws_residuals_and_reached_shares_are_shown() {
         assert!(words(constants).contains(word), "{word}: {}", words(constants));
     }
     assert!(words(errors).contains("matmul bf16") && words(errors).contains('%'));
-    assert!(words(missing).contains("decode_step of three or more models"), "{}", words(missing));
+    assert!(words(missing).contains("decode of three or more models"), "{}", words(missing));
 
     let plot = |name: &str| device.plots.iter().find(|plot| plot.name == name).unwrap_or_else(|| panic!("{name}"));
     let Drawn::Residuals(strips) = &plot("residuals").drawn else { panic!("strips") };

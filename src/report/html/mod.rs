@@ -213,7 +213,7 @@ fn table(table: &Table) -> Markup {
                                 } @else if index + 1 == row.cells.len() && rest > 1 {
                                     td colspan=(rest) { (contents_of(cell, decimals[index])) }
                                 } @else {
-                                    td class=[class(column.numeric)] { (contents_of(cell, decimals[index])) }
+                                    td class=[class(column.numeric).or(wrapped(cell))] { (contents_of(cell, decimals[index])) }
                                 }
                             }
                         }
@@ -246,6 +246,19 @@ fn padding(value: &str, most: usize) -> Option<String> {
 
 fn class(numeric: bool) -> Option<&'static str> {
     numeric.then_some("num")
+}
+
+/// Characters of a cell that would make its table wider than a page.
+const LONG: usize = 60;
+
+/// The class of a cell whose words go over several lines.
+fn wrapped(cell: &Cell) -> Option<&'static str> {
+    let text = match cell {
+        Cell::Text(text) => text,
+        Cell::Badges { detail: Some(detail), .. } => detail,
+        _ => return None,
+    };
+    (text.chars().count() > LONG).then_some("long")
 }
 
 fn contents_of(cell: &Cell, decimals: usize) -> Markup {

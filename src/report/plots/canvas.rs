@@ -64,11 +64,13 @@ pub(super) enum Shape {
     Triangle,
     Diamond,
     Plus,
+    Ring,
     Cross,
 }
 
 /// Signs of series, in the order they are given out.
-pub(super) const SHAPES: [Shape; 5] = [Shape::Disc, Shape::Square, Shape::Triangle, Shape::Diamond, Shape::Plus];
+pub(super) const SHAPES: [Shape; 6] =
+    [Shape::Disc, Shape::Square, Shape::Triangle, Shape::Diamond, Shape::Plus, Shape::Ring];
 
 /// A drawing under way: groups of shapes, each drawn by plotters.
 pub(super) struct Canvas {
@@ -197,6 +199,10 @@ impl Pen<'_> {
         let solid = filled(role, 1.0);
         match shape {
             Shape::Disc => self.backend.draw_circle((x, y), radius.unsigned_abs(), &solid, true).map_err(failed),
+            Shape::Ring => {
+                let outline = solid.stroke_width(2);
+                self.backend.draw_circle((x, y), radius.unsigned_abs(), &outline, false).map_err(failed)
+            }
             Shape::Square => {
                 let side = radius - 1;
                 self.fill(Area { left: x - side, top: y - side, right: x + side, bottom: y + side }, role, 1.0)

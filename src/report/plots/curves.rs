@@ -45,7 +45,7 @@ pub(super) fn draw(data: &Curves) -> Result<Canvas, ReportError> {
             canvas.plain(|pen| pen.sign(Shape::Disc, at, 4, style(index).0))?;
         }
     }
-    let mut taken = Vec::new();
+    let mut taken: Vec<Area> = data.curves.iter().flat_map(|curve| plane.along(&curve.points)).collect();
     for mark in &data.marks {
         plane.mark(&mut canvas, mark, &mut taken)?;
     }
@@ -146,6 +146,24 @@ impl Plane {
     }
 
     /// A marked point with its name, above or below it where others leave room.
+    /// Small areas along a curve, which names keep off.
+    fn along(&self, points: &[(f64, f64)]) -> Vec<Area> {
+        const APART: f64 = 6.0;
+        let at: Vec<(f64, f64)> =
+            points.iter().map(|(x, y)| (f64::from(self.x.at(*x)), f64::from(self.y.at(*y)))).collect();
+        let between = |pair: &[(f64, f64)]| {
+            let [(x, y), (to_x, to_y)] = [pair[0], pair[1]];
+            let pieces = ((to_x - x).hypot(to_y - y) / APART).ceil().max(1.0) as i32;
+            let place = move |piece: i32| {
+                let share = f64::from(piece) / f64::from(pieces);
+                ((x + share * (to_x - x)) as i32, (y + share * (to_y - y)) as i32)
+            };
+            (0..=pieces).map(place)
+        };
+        let places = at.windows(2).flat_map(between);
+        places.map(|(x, y)| Area { left: x - 1, top: y - 1, right: x + 1, bottom: y + 1 }).collect()
+    }
+
     fn mark(&self, canvas: &mut Canvas, mark: &Mark, taken: &mut Vec<Area>) -> Result<(), ReportError> {
         let (x, y) = (self.x.at(mark.x), self.y.at(mark.y));
         canvas
@@ -156,6 +174,9 @@ impl Plane {
             ((x, y - 16), Anchor::Middle),
             ((x + 12, y), Anchor::Start),
             ((x - 12, y + 30), Anchor::End),
+            ((x + 12, y + 14), Anchor::Start),
+            ((x - 12, y - 16), Anchor::End),
+            ((x + 12, y + 30), Anchor::Start),
         ];
         let fits = |(at, anchor): &((i32, i32), Anchor)| {
             let area = text_area(*at, &mark.name, TEXT, *anchor);

@@ -56,8 +56,8 @@ fn benchmarks(points: &[Point]) -> Vec<&str> {
 
 fn sign(data: &Roofline, benchmark: &str, signs: Signs) -> char {
     let all = match signs {
-        Signs::Unicode => ['●', '■', '▲', '◆'],
-        Signs::Ascii => ['o', '#', '^', '*'],
+        Signs::Unicode => ['●', '■', '▲', '◆', '○', '□', '△', '◇'],
+        Signs::Ascii => ['o', '#', '^', '*', 'x', '+', '%', '@'],
     };
     let index = benchmarks(&data.points).iter().position(|name| *name == benchmark).unwrap_or(0);
     all[index % all.len()]

@@ -278,24 +278,35 @@ fn breakdown(curve: &DecodeCurve) -> Option<Table> {
     Some(Table { caption, columns, rows })
 }
 
+/// The operations that take most of all steps together, each step counting alike.
+fn largest(curves: &[DecodeCurve]) -> Vec<&str> {
+    let mut totals: BTreeMap<&str, f64> = BTreeMap::new();
+    for breakdown in curves.iter().flat_map(|curve| &curve.breakdowns) {
+        let sum: f64 = breakdown.operations.iter().map(|(_, time)| time).sum();
+        for (operation, time) in &breakdown.operations {
+            *totals.entry(&operation.name).or_default() += time / sum;
+        }
+    }
+    let mut totals: Vec<(&str, f64)> = totals.into_iter().collect();
+    totals.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    totals.into_iter().take(SEGMENTS).map(|(name, _)| name).collect()
+}
+
 fn stacks(curves: &[DecodeCurve]) -> Option<Stacks> {
     let mut stacks = Vec::new();
+    let largest = largest(curves);
     for curve in curves {
         for breakdown in &curve.breakdowns {
             let sum: f64 = breakdown.operations.iter().map(|(_, time)| time).sum();
             let whole = breakdown.whole_s.unwrap_or(sum).max(sum);
             // Shares of each step: batches differ by orders of magnitude.
-            let mut parts: Vec<(String, f64)> = breakdown
-                .operations
-                .iter()
-                .map(|(operation, time)| (clean(&operation.name), 100.0 * time / whole))
-                .collect();
-            parts.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-            let rest: f64 = parts.iter().skip(SEGMENTS).map(|(_, share)| share).sum();
-            parts.truncate(SEGMENTS);
-            parts.sort_by(|(a, _), (b, _)| a.cmp(b));
-            parts.push(("others".to_owned(), rest));
-            parts.push(("not attributed".to_owned(), 100.0 * (1.0 - sum / whole).max(0.0)));
+            let share = |time: f64| 100.0 * time / whole;
+            let shown = breakdown.operations.iter().filter(|(operation, _)| largest.contains(&operation.name.as_str()));
+            let mut parts: Vec<(String, f64)> =
+                shown.map(|(operation, time)| (clean(&operation.name), share(*time))).collect();
+            let told: f64 = parts.iter().map(|(_, share)| share).sum();
+            parts.push(("others".to_owned(), share(sum) - told));
+            parts.push(("not attributed".to_owned(), share(whole - sum)));
             stacks.push(Stack {
                 group: name(curve),
                 label: format!("batch {}", breakdown.batch),

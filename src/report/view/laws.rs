@@ -76,7 +76,11 @@ impl Subject<'_> {
 }
 
 fn name(law: &Fitted) -> String {
-    format!("{} {}", law.operation, law.subject)
+    named(&law.operation, &law.subject)
+}
+
+fn named(operation: &str, subject: &str) -> String {
+    format!("{operation} {subject}").trim_end().to_owned()
 }
 
 /// The rates of a law in words.
@@ -182,8 +186,7 @@ fn missing(calibration: &Calibration) -> Option<Table> {
         .missing
         .iter()
         .map(|lacks| {
-            let subject = if lacks.subject.is_empty() { String::new() } else { format!(" {}", lacks.subject) };
-            let cells = [format!("{}{}", lacks.operation, clean(&subject)), clean(&lacks.why), clean(&lacks.measure)];
+            let cells = [clean(&named(&lacks.operation, &lacks.subject)), clean(&lacks.why), clean(&lacks.measure)];
             Row { anchor: None, cells: cells.into_iter().map(Cell::text).collect() }
         })
         .collect();

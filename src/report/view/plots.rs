@@ -1,10 +1,12 @@
 //! What the plots show, as numbers; [`crate::report::plots`] decides how they look.
 
+use std::collections::BTreeSet;
+
 use super::cases::CaseData;
 use super::heat::{Heat, heat};
-use super::text::{Anchors, clean};
+use super::text::{Anchors, clean, label_without};
 use super::{Stairs, Subject, Table};
-use crate::record::{Precision, Quantity};
+use crate::record::{AxisValue, Precision, Quantity};
 use crate::report::number;
 use crate::summary::{CONFIDENCE, Estimate};
 
@@ -399,8 +401,30 @@ fn shape(label: &str, precision: Precision) -> String {
 }
 
 fn strips(cases: &[CaseData<'_>]) -> Option<Strips> {
-    let strips: Vec<Strip> = cases.iter().filter_map(strip).collect();
+    let mut strips: Vec<Strip> = Vec::new();
+    for of_one in cases.chunk_by(|a, b| a.record.case.benchmark == b.record.case.benchmark) {
+        // A name that would be cut off leaves out what all cases of its benchmark share.
+        let long = of_one.iter().any(|case| case.label.chars().count() > LABEL_MOST);
+        let shared = if long { shared_axes(of_one) } else { BTreeSet::new() };
+        let named =
+            |case: &CaseData<'_>| Some(Strip { label: label_without(&case.record.case, &shared), ..strip(case)? });
+        strips.extend(of_one.iter().filter_map(named));
+    }
     if strips.is_empty() { None } else { Some(Strips { strips }) }
+}
+
+/// Characters of a name that there is room for beside a row.
+const LABEL_MOST: usize = 30;
+
+/// Axes on which several cases have the same value.
+fn shared_axes<'a>(cases: &'a [CaseData<'_>]) -> BTreeSet<&'a str> {
+    let [first, others @ ..] = cases else { return BTreeSet::new() };
+    let shared = |(name, value): &(&String, &AxisValue)| {
+        // Sides of a product are one name.
+        let alone = !others.is_empty() && !["m", "n", "k"].contains(&name.as_str());
+        alone && others.iter().all(|other| other.record.case.axes.get(*name) == Some(*value))
+    };
+    first.record.case.axes.iter().filter(shared).map(|(name, _)| name.as_str()).collect()
 }
 
 fn strip(case: &CaseData<'_>) -> Option<Strip> {

@@ -74,7 +74,12 @@ pub fn axis_value(name: &str, value: &AxisValue) -> String {
 
 /// A case without its benchmark, as short as it can be read: `read 64 MiB`, `f32 1 × 4096 × 4096`, `f32 2048³`.
 pub fn label(case: &Case) -> String {
-    let mut axes: Vec<_> = case.axes.iter().collect();
+    label_without(case, &BTreeSet::new())
+}
+
+/// The same without some axes.
+pub fn label_without(case: &Case, omitted: &BTreeSet<&str>) -> String {
+    let mut axes: Vec<_> = case.axes.iter().filter(|(name, _)| !omitted.contains(name.as_str())).collect();
     axes.sort_by_key(|(name, _)| axis_rank(name));
     let product = ["m", "n", "k"].map(|name| case.count(name));
     let mut parts = Vec::new();

@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::Point;
-use super::program::{Output, widths, written};
+use super::program::{Output, written};
 use super::reference::{self, Cache};
 use super::weights::{Large, Numbers, PRODUCTS, Small, loaded};
 use crate::device::Pattern;
@@ -123,7 +123,7 @@ impl Row {
         let size = numbers.precision.size();
         let mut all = Vec::new();
         for (index, output) in written(&numbers.shape).into_iter().enumerate() {
-            let width = widths(numbers)[output as usize];
+            let width = output.width(&numbers.shape);
             let mut bytes = vec![0; (width * size) as usize];
             outputs.read(index, ByteCount(sequence * width * size), &mut bytes)?;
             all.push((output, loaded(numbers.precision, &bytes)));

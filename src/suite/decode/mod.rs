@@ -257,7 +257,7 @@ impl Benchmark for Decode {
 
     fn prepare_with(&self, case: &Case, device: &mut dyn Device, kept: &[BufferId]) -> Result<Program, Stop> {
         let (numbers, point) = numbers(case)?;
-        program::prepare(&numbers, &point, device, kept)
+        program::prepare(&numbers, &point, case, device, kept)
     }
 
     fn detail(&self, case: &Case) -> Detail {
@@ -268,10 +268,8 @@ impl Benchmark for Decode {
         operations(case)
     }
 
-    fn operations_of(&self, case: &Case, program: &Program) -> Vec<usize> {
-        let names: Vec<_> = operations(case).iter().map(|operation| operation.name).collect();
-        let of = steps::names(&program.steps).into_iter();
-        of.filter_map(|name| names.iter().position(|known| *known == name)).collect()
+    fn operation_names(&self, program: &Program) -> Vec<&'static str> {
+        steps::names(&program.steps)
     }
 
     fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {

@@ -1,12 +1,12 @@
 //! The buffers of a decode step, and its steps in order.
 
 use super::Point;
-use super::steps::{attend, code, splits};
+use super::steps::{attend, splits};
 use super::weights::{Large, Numbers, Small, Tensor, stored};
-use crate::device::{Arg, BufferId, Device, DeviceError, MatmulDesc, Place, Program, Provider, Slot, Step};
-use crate::llm::{DecodeShape, Norm};
-use crate::record::Precision;
-use crate::suite::Stop;
+use crate::device::{Arg, BufferId, Device, DeviceError, MatmulDesc, Place, Program, Slot, Step};
+use crate::llm::{DecodeShape, Norm, Product};
+use crate::record::Case;
+use crate::suite::{Stop, matmul, spelled};
 use crate::units::ByteCount;
 
 /// What `add_norm`, `rotate` and `activate` take as flags.
@@ -99,27 +99,8 @@ pub(super) fn keep(numbers: &Numbers, device: &mut dyn Device) -> Result<Vec<Buf
     Ok(buffers)
 }
 
-/// A case's own buffers: what one operation leaves for the next.
-#[derive(Debug, Clone, Copy)]
-struct Stream {
-    entry: Slot,
-    before: Slot,
-    attention_in: Slot,
-    qkv: Slot,
-    q: Slot,
-    attended: Slot,
-    attention_out: Slot,
-    between: Slot,
-    mlp_in: Slot,
-    up: Slot,
-    activated: Slot,
-    mlp_out: Slot,
-    after: Slot,
-    head_in: Slot,
-    logits: Slot,
-}
-
-/// What a step leaves behind of its last layer and of both ends, in the order of [`Stream`].
+/// What one operation leaves for the next: a case's own buffers, of which the last layer's numbers and those of both ends are
+/// there when the step is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
     Entry,
@@ -169,34 +150,25 @@ pub(super) fn written(shape: &DecodeShape) -> Vec<Output> {
     OUTPUTS.into_iter().filter(|output| !idle(output)).collect()
 }
 
-/// Numbers of a row of each of a case's own buffers, in the order of [`Stream`].
-pub(super) fn widths(numbers: &Numbers) -> [u64; 15] {
-    let shape = &numbers.shape;
-    let (hidden, attention) = (shape.hidden, shape.heads * shape.head_dim);
-    let n = |id: &str| shape.product(id).map_or(0, |product| product.n);
-    [
-        hidden,
-        hidden,
-        hidden,
-        n("qkv"),
-        attention,
-        attention,
-        hidden,
-        hidden,
-        hidden,
-        n("mlp_up"),
-        shape.inner,
-        hidden,
-        hidden,
-        hidden,
-        shape.vocab,
-    ]
+impl Output {
+    /// Numbers of a row.
+    pub fn width(self, shape: &DecodeShape) -> u64 {
+        let n = |id: &str| shape.product(id).map_or(0, |product| product.n);
+        match self {
+            Self::Qkv => n("qkv"),
+            Self::Q | Self::Attended => shape.heads * shape.head_dim,
+            Self::Up => n("mlp_up"),
+            Self::Activated => shape.inner,
+            Self::Logits => shape.vocab,
+            _ => shape.hidden,
+        }
+    }
 }
 
 /// Bytes of a case's own buffers, but for the small ones: tokens, page numbers, what bands of attention leave.
 pub(super) fn own_bytes(numbers: &Numbers, point: &Point) -> ByteCount {
     let size = numbers.precision.size();
-    let rows: u64 = widths(numbers).iter().sum();
+    let rows: u64 = OUTPUTS.iter().map(|output| output.width(&numbers.shape)).sum();
     let cache = 2 * numbers.shape.layers * point.pages().numbers(numbers.shape.kv_heads, numbers.shape.head_dim);
     ByteCount((point.batch * rows + cache) * size)
 }
@@ -205,6 +177,7 @@ pub(super) fn own_bytes(numbers: &Numbers, point: &Point) -> ByteCount {
 pub(super) fn prepare(
     numbers: &Numbers,
     point: &Point,
+    case: &Case,
     device: &mut dyn Device,
     held: &[BufferId],
 ) -> Result<Program, Stop> {
@@ -216,8 +189,14 @@ pub(super) fn prepare(
     let units = u64::from(device.info().compute_units.max(1));
     let splits = splits(point.batch * shape.kv_heads, shape.seen(point.context), units);
     let own = allocate(numbers, point, splits, device, &mut row)?;
-    let steps = Build { numbers, point, kept: &kept, own: &own, splits, device }.steps()?;
-    let outputs = own.outputs.iter().map(|slot| row.buffers[slot.0 as usize]).collect();
+    // One for all layers: a library is asked how it would do each.
+    let product = |product: &Product| -> Result<(&'static str, MatmulDesc), Stop> {
+        let sides = [point.batch, product.n, product.k];
+        Ok((product.id, matmul::product(case, sides, numbers.precision, device)?))
+    };
+    let products = shape.products().iter().map(product).collect::<Result<_, _>>()?;
+    let steps = Build { numbers, point, kept: &kept, own: &own, splits, products }.steps()?;
+    let outputs = written(shape).into_iter().map(|output| row.buffer(own.of(output))).collect();
     Ok(Program { steps, bindings: vec![row.buffers], outputs, submit: point.submit })
 }
 
@@ -248,8 +227,7 @@ impl Row {
 
 /// A case's own buffers.
 struct Own {
-    stream: Stream,
-    /// Those that the check reads.
+    /// In the order of [`OUTPUTS`].
     outputs: Vec<Slot>,
     /// What the embedding leaves where it is normalised before the first layer.
     embedded: Slot,
@@ -262,6 +240,12 @@ struct Own {
     caches: Vec<[Slot; 2]>,
 }
 
+impl Own {
+    fn of(&self, output: Output) -> Slot {
+        self.outputs[output as usize]
+    }
+}
+
 fn allocate(
     numbers: &Numbers,
     point: &Point,
@@ -270,47 +254,11 @@ fn allocate(
     row: &mut Row,
 ) -> Result<Own, Stop> {
     let shape = &numbers.shape;
-    let mut slots = Vec::new();
-    for width in widths(numbers) {
-        slots.push(row.add(device, point.batch * width)?);
+    let mut outputs = Vec::new();
+    for output in OUTPUTS {
+        outputs.push(row.add(device, point.batch * output.width(shape))?);
     }
-    let &[
-        entry,
-        before,
-        attention_in,
-        qkv,
-        q,
-        attended,
-        attention_out,
-        between,
-        mlp_in,
-        up,
-        activated,
-        mlp_out,
-        after,
-        head_in,
-        logits,
-    ] = slots.as_slice()
-    else {
-        return Err(Stop::Skip("a decode step without buffers".to_owned()));
-    };
-    let stream = Stream {
-        entry,
-        before,
-        attention_in,
-        qkv,
-        q,
-        attended,
-        attention_out,
-        between,
-        mlp_in,
-        up,
-        activated,
-        mlp_out,
-        after,
-        head_in,
-        logits,
-    };
+    let entry = outputs[Output::Entry as usize];
     if !shape.embeds {
         device.fill(row.buffer(entry), numbers.pattern(Large::Entry)?)?;
     }
@@ -337,8 +285,7 @@ fn allocate(
         };
         caches.push([fill(Large::Keys(layer))?, fill(Large::Values(layer))?]);
     }
-    let outputs = written(shape).into_iter().map(|place| slots[place as usize]).collect();
-    Ok(Own { stream, outputs, embedded, idle, tokens, angles, pages, parts, caches })
+    Ok(Own { outputs, embedded, idle, tokens, angles, pages, parts, caches })
 }
 
 /// Makes the steps.
@@ -348,33 +295,33 @@ struct Build<'a> {
     kept: &'a Kept<Slot>,
     own: &'a Own,
     splits: u64,
-    device: &'a mut dyn Device,
+    products: Vec<(&'static str, MatmulDesc)>,
 }
 
 impl Build<'_> {
-    fn steps(&mut self) -> Result<Vec<Step>, Stop> {
+    fn steps(&self) -> Result<Vec<Step>, Stop> {
         let (kept, own, shape) = (self.kept, self.own, &self.numbers.shape);
-        let Stream { entry, before, after, head_in, logits, .. } = own.stream;
         let mut steps = self.embed();
-        let mut input = entry;
+        let mut input = own.of(Output::Entry);
         for (layer, weights) in kept.layers.iter().enumerate() {
             // The first layer reads what comes in, the others add what the one before them left.
             if layer > 0 {
-                input = before;
+                input = own.of(Output::Before);
             }
             steps.extend(self.attention(layer, weights, input)?);
             steps.extend(self.mlp(weights, input)?);
         }
+        let head_in = own.of(Output::HeadIn);
         steps.push(self.norm(
-            own.stream.between,
+            own.of(Output::Between),
             Some(self.last_bias()),
-            after,
+            own.of(Output::After),
             head_in,
             kept.final_gain,
             kept.final_shift,
         ));
         if shape.vocab > 0 {
-            steps.push(self.product("head", head_in, kept.head, logits)?);
+            steps.push(self.product("head", head_in, kept.head, own.of(Output::Logits))?);
         }
         Ok(steps)
     }
@@ -384,7 +331,7 @@ impl Build<'_> {
         if !shape.embeds {
             return Vec::new();
         }
-        let to = if shape.embedding_norm { own.embedded } else { own.stream.entry };
+        let to = if shape.embedding_norm { own.embedded } else { own.of(Output::Entry) };
         let args = vec![
             Arg::Buffer(own.tokens),
             Arg::Buffer(kept.table),
@@ -398,22 +345,23 @@ impl Build<'_> {
         ];
         let mut steps = vec![Step::launch("embed", args)];
         if shape.embedding_norm {
-            let entry = own.stream.entry;
+            let entry = own.of(Output::Entry);
             steps.push(self.norm(own.embedded, None, own.idle, entry, kept.entry_gain, kept.entry_shift));
         }
         steps
     }
 
-    fn attention(&mut self, layer: usize, weights: &Layer<Slot>, input: Slot) -> Result<Vec<Step>, Stop> {
-        let (own, shape, point) = (self.own, self.numbers.shape.clone(), self.point);
-        let Stream { attention_in, qkv, q, attended, attention_out, .. } = own.stream;
+    fn attention(&self, layer: usize, weights: &Layer<Slot>, input: Slot) -> Result<Vec<Step>, Stop> {
+        let (own, shape, point) = (self.own, &self.numbers.shape, self.point);
+        let [attention_in, qkv] = [Output::AttentionIn, Output::Qkv].map(|output| own.of(output));
+        let [q, attended] = [Output::Q, Output::Attended].map(|output| own.of(output));
         let [keys, values] = own.caches[layer];
         let [gain, shift] = [weights.gains[0], weights.shifts[0]];
         let mut steps = vec![if layer == 0 {
             self.norm(input, None, own.idle, attention_in, gain, shift)
         } else {
             let bias = self.kept.layers[layer - 1].biases[3];
-            self.norm(own.stream.between, Some(bias), input, attention_in, gain, shift)
+            self.norm(own.of(Output::Between), Some(bias), input, attention_in, gain, shift)
         }];
         steps.push(self.product("qkv", attention_in, weights.matrices[0], qkv)?);
         let rotary = if shape.positions == 0 { ROTARY } else { 0 };
@@ -433,21 +381,21 @@ impl Build<'_> {
             self.splits,
             self.numbers.precision,
         ));
-        steps.push(self.product("attention_output", attended, weights.matrices[1], attention_out)?);
+        steps.push(self.product("attention_output", attended, weights.matrices[1], own.of(Output::AttentionOut))?);
         Ok(steps)
     }
 
-    fn mlp(&mut self, weights: &Layer<Slot>, input: Slot) -> Result<Vec<Step>, Stop> {
-        let (own, shape) = (self.own, self.numbers.shape.clone());
-        let Stream { attention_out, between, mlp_in, up, activated, mlp_out, .. } = own.stream;
+    fn mlp(&self, weights: &Layer<Slot>, input: Slot) -> Result<Vec<Step>, Stop> {
+        let (own, shape) = (self.own, &self.numbers.shape);
+        let [mlp_in, up, activated] = [Output::MlpIn, Output::Up, Output::Activated].map(|output| own.of(output));
         let [gain, shift] = [weights.gains[1], weights.shifts[1]];
         let add = Add {
             stream: input,
-            delta: attention_out,
+            delta: own.of(Output::AttentionOut),
             bias: weights.biases[1],
             has_bias: shape.has_bias("attention_output"),
         };
-        let norm = self.add_norm(Some(add), input, between, mlp_in, gain, shift);
+        let norm = self.add_norm(Some(add), input, own.of(Output::Between), mlp_in, gain, shift);
         let gated = if shape.gated { GATED } else { 0 };
         let bias = if shape.has_bias("mlp_up") { ACTIVATE_BIAS } else { 0 };
         let mut args: Vec<Arg> = [up, weights.biases[2], activated].map(Arg::Buffer).to_vec();
@@ -456,7 +404,7 @@ impl Build<'_> {
             norm,
             self.product("mlp_up", mlp_in, weights.matrices[2], up)?,
             Step::launch("activate", args),
-            self.product("mlp_down", activated, weights.matrices[3], mlp_out)?,
+            self.product("mlp_down", activated, weights.matrices[3], own.of(Output::MlpOut))?,
         ])
     }
 
@@ -467,7 +415,7 @@ impl Build<'_> {
 
     /// A norm of `stream`, or where a bias is given of `stream` plus the MLP's output, which is left in `sum`.
     fn norm(&self, stream: Slot, bias: Option<Slot>, sum: Slot, out: Slot, gain: Slot, shift: Slot) -> Step {
-        let delta = self.own.stream.mlp_out;
+        let delta = self.own.of(Output::MlpOut);
         let has_bias = self.numbers.shape.has_bias("mlp_down");
         let add = bias.map(|bias| Add { stream, delta, bias, has_bias });
         self.add_norm(add, stream, sum, out, gain, shift)
@@ -493,38 +441,14 @@ impl Build<'_> {
         Step::launch("add_norm", args)
     }
 
-    /// A product by the vendor's library where the device has one for it, else by our own kernels.
-    fn product(&mut self, id: &'static str, a: Slot, b: Slot, c: Slot) -> Result<Step, Stop> {
-        let none = || Stop::Skip(format!("the model has no product {id}"));
-        let product = self.numbers.shape.product(id).ok_or_else(none)?;
-        let precision = self.numbers.precision;
-        for provider in [Provider::Vendor, Provider::Own] {
-            let desc = MatmulDesc {
-                m: self.point.batch,
-                n: product.n,
-                k: product.k,
-                a: precision,
-                b: precision,
-                c: precision,
-                accumulate: Precision::F32,
-                b_transposed: false,
-                full_sums: false,
-                provider,
-            };
-            let step = Step::Matmul { desc, plan: String::new(), a, b, c };
-            match self.device.options(&step) {
-                Ok(ways) if ways.is_empty() => {}
-                Ok(_) => return Ok(step),
-                Err(DeviceError::Unsupported(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let [m, n, k] = [self.point.batch, product.n, product.k];
-        Err(Stop::Skip(format!("the device has no matrix product of {precision} with {m} x {n} x {k}")))
+    fn product(&self, id: &str, a: Slot, b: Slot, c: Slot) -> Result<Step, Stop> {
+        let found = self.products.iter().find(|(known, _)| *known == id);
+        let (_, desc) = found.ok_or_else(|| Stop::Skip(format!("the model has no product {id}")))?;
+        Ok(Step::Matmul { desc: *desc, plan: String::new(), a, b, c })
     }
 
     fn code(&self) -> u32 {
-        code(self.numbers.precision)
+        spelled(self.numbers.precision)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::weights::{PRODUCTS, Pages};
 use crate::device::{Arg, Slot, Step};
 use crate::record::Precision;
+use crate::suite::spelled;
 
 /// Pieces of attention for each unit of a device: enough that none waits long for the last.
 const PIECES_PER_UNIT: u64 = 4;
@@ -12,15 +13,6 @@ const BAND_LEAST: u64 = 64;
 /// Bands that attention is cut into, so that few sequences fill a device.
 pub(in crate::suite) fn splits(pieces: u64, context: u64, units: u64) -> u64 {
     (PIECES_PER_UNIT * units).div_ceil(pieces.max(1)).clamp(1, context.div_ceil(BAND_LEAST))
-}
-
-/// How kernels' `precision` argument spells a format.
-pub(super) const fn code(precision: Precision) -> u32 {
-    match precision {
-        Precision::F16 => 3,
-        Precision::Bf16 => 5,
-        _ => 1,
-    }
 }
 
 /// Attention in one launch or, cut into bands, in two. Buffers: queries, keys, values, pages, parts, output. Sizes:
@@ -35,14 +27,14 @@ pub(in crate::suite) fn attend(
 ) -> Vec<Step> {
     let mut args = buffers.map(Arg::Buffer).to_vec();
     args.extend(sizes.into_iter().chain(tokens).chain([cache.page, cache.each, splits]).map(Arg::U64));
-    args.push(Arg::U32(code(precision)));
+    args.push(Arg::U32(spelled(precision)));
     let mut steps = vec![Step::launch("attention", args)];
     if splits > 1 {
         let [_, _, _, _, parts, out] = buffers;
         let [rows, heads, _, head_dim] = sizes;
         let mut args = vec![Arg::Buffer(parts), Arg::Buffer(out)];
         args.extend([rows, heads, head_dim, splits].map(Arg::U64));
-        args.push(Arg::U32(code(precision)));
+        args.push(Arg::U32(spelled(precision)));
         steps.push(Step::launch("attention_join", args));
     }
     steps

@@ -222,6 +222,9 @@ pub(in crate::suite) struct Pages {
     pub batch: u64,
 }
 
+/// The prime nearest to 2^64 over the golden ratio: larger than any number of pages, and far from a simple part of one.
+const STRIDE: u64 = 11_400_714_819_323_198_549;
+
 impl Pages {
     /// The cache of `batch` sequences with `context` tokens, in pages of `page`, or whole where that is 0.
     pub fn new(batch: u64, context: u64, page: u64) -> Self {
@@ -231,17 +234,13 @@ impl Pages {
         }
     }
 
-    /// The page that holds the `index`-th page of a sequence: a walk over all pages whose stride divides nothing of them.
+    /// The page that holds the `index`-th page of a sequence: a walk over all pages by a prime stride, which meets each once.
     pub fn number(&self, sequence: u64, index: u64) -> u64 {
         let (all, place) = (self.batch * self.each, sequence * self.each + index);
         if !self.shuffled {
             return place;
         }
-        let mut stride = (all as f64 * 0.618) as u64 | 1;
-        while divisor(stride, all) > 1 {
-            stride += 2;
-        }
-        (u128::from(place) * u128::from(stride) % u128::from(all)) as u64
+        (u128::from(place) * u128::from(STRIDE) % u128::from(all)) as u64
     }
 
     /// The first number of a token's vector in the keys or values of a layer.
@@ -254,8 +253,4 @@ impl Pages {
     pub fn numbers(&self, kv_heads: u64, head_dim: u64) -> u64 {
         self.batch * self.each * self.page * kv_heads * head_dim
     }
-}
-
-fn divisor(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { divisor(b, a % b) }
 }

@@ -1,7 +1,7 @@
 //! Whose code multiplies: the vendor's library where a device has one, and rooflint's own kernels.
 
 use super::{Profile, Request, Shape, Stop, Sums};
-use crate::device::{Device, DeviceError, Provider, Step};
+use crate::device::{Device, DeviceError, Provider};
 use crate::record::{AxisValue, Case, DeviceInfo, Precision};
 use crate::suite::has;
 
@@ -81,9 +81,8 @@ fn square(case: &Case) -> Option<u64> {
     m.filter(|_| m == n && n == k)
 }
 
-/// The product as a step, by whoever the case names; where it names nobody, by the library users would call, if there is
-/// one.
-pub(super) fn step(case: &Case, shape: &Shape, device: &mut dyn Device) -> Result<Step, Stop> {
+/// Who computes the product: whom the case names; where it names nobody, the library that users would call, if there is one.
+pub(super) fn provider(case: &Case, shape: &Shape, device: &mut dyn Device) -> Result<Provider, Stop> {
     if shape.sums == Some(Sums::Full) && shape.precision != Precision::Fp8E4m3 {
         return Err(Stop::Skip(format!("sums of {} lose nothing that accumulate=full would keep", shape.precision)));
     }
@@ -98,10 +97,9 @@ pub(super) fn step(case: &Case, shape: &Shape, device: &mut dyn Device) -> Resul
         None => &[Provider::Vendor, Provider::Own],
     };
     for (left, provider) in (0..providers.len()).rev().zip(providers) {
-        let step = shape.step(*provider);
-        match device.options(&step) {
+        match device.options(&shape.step(*provider)) {
             Ok(ways) if ways.is_empty() => {}
-            Ok(_) => return Ok(step),
+            Ok(_) => return Ok(*provider),
             // What one lacks another may have.
             Err(DeviceError::Unsupported(_)) if left > 0 => {}
             Err(error) => return Err(error.into()),

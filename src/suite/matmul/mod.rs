@@ -141,7 +141,7 @@ impl Benchmark for Matmul {
         let (Some(pattern_a), Some(_)) = (shape.a(case), shape.b(case, 0)) else {
             return Err(Stop::Skip(format!("there is no filling for {}", shape.precision)));
         };
-        let step = library::step(case, &shape, device)?;
+        let step = shape.step(library::provider(case, &shape, device)?);
         let a = device.alloc(ByteCount(shape.m * shape.k * size), Place::Device)?;
         device.fill(a, pattern_a)?;
         let c = device.alloc(shape.result_bytes(), Place::Device)?;
@@ -158,6 +158,18 @@ impl Benchmark for Matmul {
     fn check(&self, case: &Case, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
         Checker::new(case)?.check(case, outputs)
     }
+}
+
+/// The product of these sides, `[m, n, k]`, by whom a case asks for: the vendor's library where the device has it for them,
+/// else our own kernels.
+pub(super) fn product(
+    case: &Case,
+    [m, n, k]: [u64; 3],
+    precision: Precision,
+    device: &mut dyn Device,
+) -> Result<MatmulDesc, Stop> {
+    let shape = Shape { m, n, k, precision, sums: None };
+    Ok(shape.desc(library::provider(case, &shape, device)?))
 }
 
 /// Keys of the largest square products in each format of the matrix units: those that a power limit holds down most, and

@@ -1,20 +1,10 @@
 //! `activate`: the non-linear function of an MLP.
 
 use super::stored::{LANES, Stored, array, exp, holds, load, part, start, store, whole, with_stored};
-use super::{Kernel, Value, require, variant};
+use super::{Kernel, Value, every_set, require};
 use crate::device::cpu::pool::Place;
 
-pub(super) static KERNEL: Kernel = Kernel {
-    id: "activate",
-    check,
-    variants: &[
-        #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run),
-        #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run),
-        variant!("portable", Nothing, run),
-    ],
-};
+pub(super) static KERNEL: Kernel = Kernel { id: "activate", check, variants: every_set!(run) };
 
 const GATED: u32 = 1;
 const BIAS: u32 = 2;

@@ -1,20 +1,10 @@
 //! `attention_join`: the bands of `attention` together.
 
 use super::stored::{F32, Stored, exp, holds, part, start, whole, with_stored};
-use super::{Kernel, Value, require, variant};
+use super::{Kernel, Value, every_set, require};
 use crate::device::cpu::pool::Place;
 
-pub(super) static KERNEL: Kernel = Kernel {
-    id: "attention_join",
-    check,
-    variants: &[
-        #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run),
-        #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run),
-        variant!("portable", Nothing, run),
-    ],
-};
+pub(super) static KERNEL: Kernel = Kernel { id: "attention_join", check, variants: every_set!(run) };
 
 fn check(args: &[Value]) -> Result<(), String> {
     let fits = match args {

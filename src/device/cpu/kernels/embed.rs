@@ -1,20 +1,10 @@
 //! `embed`: the rows of a table that tokens name.
 
 use super::stored::{LANES, Stored, array, holds, load, part, size_of, start, store, whole, with_stored};
-use super::{Kernel, Value, require, variant};
+use super::{Kernel, Value, every_set, require};
 use crate::device::cpu::pool::Place;
 
-pub(super) static KERNEL: Kernel = Kernel {
-    id: "embed",
-    check,
-    variants: &[
-        #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run),
-        #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run),
-        variant!("portable", Nothing, run),
-    ],
-};
+pub(super) static KERNEL: Kernel = Kernel { id: "embed", check, variants: every_set!(run) };
 
 fn check(args: &[Value]) -> Result<(), String> {
     let fits = match args {

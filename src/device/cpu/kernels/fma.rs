@@ -1,5 +1,6 @@
 //! `fma`: chains of `x = x * factor + term` that stay in registers.
 
+use super::stored::F32;
 #[cfg(target_arch = "x86_64")]
 use super::vector::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm};
 use super::vector::{Numbers, PackedPortable, Portable};
@@ -19,9 +20,8 @@ pub(super) static KERNEL: Kernel = Kernel {
     ],
 };
 
-/// How the `precision` argument spells a number format.
+/// How the `precision` argument spells the formats that only this kernel has.
 const F64: u32 = 0;
-const F32: u32 = 1;
 const I32: u32 = 2;
 const PACKED: u32 = 4;
 

@@ -158,6 +158,19 @@ macro_rules! variant {
     };
 }
 
+/// Generic code whose registers are the compiler's choice, in all instruction sets, widest first.
+macro_rules! every_set {
+    ($body:expr) => {
+        &[
+            #[cfg(target_arch = "x86_64")]
+            $crate::device::cpu::kernels::variant!("avx512", Avx512, $body),
+            #[cfg(target_arch = "x86_64")]
+            $crate::device::cpu::kernels::variant!("avx2", Avx2, $body),
+            $crate::device::cpu::kernels::variant!("portable", Nothing, $body),
+        ]
+    };
+}
+
 /// A function that is compiled for an instruction set and calls code that is always inlined into it.
 macro_rules! compiled_for {
     (Nothing, $body:expr) => { $crate::device::cpu::kernels::compiled_for!(@ [] $body) };
@@ -173,7 +186,7 @@ macro_rules! compiled_for {
     }};
 }
 
-use {compiled_for, variant};
+use {compiled_for, every_set, variant};
 
 /// Fails with the kernel's signature unless `fits`.
 fn require(fits: bool, signature: &str) -> Result<(), String> {
