@@ -2,7 +2,7 @@
 
 use super::check::{for_each_block, within, wrong};
 use super::{
-    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand, load,
+    Axis, Benchmark, CheckError, Meta, Outputs, Profile, Request, Stop, THREADS, WORDS_ONLY, expand, has, load,
     places_work_groups, spelled, units_told,
 };
 use crate::device::{Arg, Device, Pattern, Place, Program, Slot, Step, Submit};
@@ -16,7 +16,8 @@ static META: Meta = Meta {
     id: "fma",
     question: "How many multiply-adds per second can this device do when nothing waits for memory?",
     formula: "2 x lanes x iterations / median time of a repeat: each lane does a chain of x = x a + b, which counts as \
-              2 FLOP (2 OP for integers) a step. For i8 a step is x plus the dot product of x's and a's four signed \
+              2 FLOP (2 OP for integers) a step. For bf16 with its sums in f32 a step adds two products to x: 4 FLOP. For \
+              i8 a step is x plus the dot product of x's and a's four signed \
               bytes: 8 OP. Bytes: the final value of every lane.",
     caveats: &[
         "This is the ceiling of the plain vector units. Matrix units, where a device has them, are another ceiling: \
@@ -27,6 +28,8 @@ static META: Meta = Meta {
          multiplies all four.",
         "The ratio of all threads to one shows what the cores share: well under their number means siblings of one \
          core, a lower clock under load, or a noisy neighbour.",
+        "bf16 on a processor is its instruction for pairs, which adds two products to a sum in f32: what its products of \
+         bf16 are made of. It has no arithmetic in bf16 itself.",
         "A GPU places work itself and cannot be kept to some of its units: there, threads is the amount of work, 12288 \
          lanes each: four for every unit of the device, or, where it does not tell its units, enough to fill the \
          largest.",
@@ -45,9 +48,24 @@ static META: Meta = Meta {
             words: &[],
             range: THREADS,
         },
+        Axis {
+            name: SUM,
+            about: "what sums are kept in where that is another format: f32 for pairs of bf16",
+            words: &["f32"],
+            range: WORDS_ONLY,
+        },
         load::AXIS,
     ],
 };
+
+/// The axis of what sums are kept in.
+const SUM: &str = "sum";
+/// The feature of devices that multiply pairs of bfloat16 and have no arithmetic in it.
+const PAIRS: &str = "avx512_bf16";
+/// How the kernel's `precision` argument spells those pairs.
+const PAIRS_CODE: u32 = 6;
+/// The pair: each step adds the sum of both squares, ten times 2^-10, so that a chain's every sum is a number of binary32.
+const PAIR: (f64, f64) = (3.0 / 32.0, 1.0 / 32.0);
 
 /// Steps of a chain. Few enough that the rounding of a chain stays well below what it is to show.
 const ITERATIONS: u32 = 4096;
@@ -71,7 +89,7 @@ impl Benchmark for Fma {
     }
 
     fn cases(&self, device: &DeviceInfo, request: &Request) -> Vec<Case> {
-        let computes = |name: &str| device.features.iter().any(|feature| feature == name);
+        let computes = |name: &str| has(device, name) || (name == "bf16" && pairs(device));
         // Formats that many lack are asked of devices that have them; the others would all say that they do not.
         let words = META.axes[0].words.iter().filter(|word| !["f16", "bf16", "i8"].contains(word) || computes(word));
         let precisions = words.map(|word| AxisValue::from(*word)).collect();
@@ -85,6 +103,12 @@ impl Benchmark for Fma {
         threads.dedup();
         let threads = threads.into_iter().map(AxisValue::Count).collect();
         let mut cases = expand(META.id, request, &[("precision", precisions), ("threads", threads)]);
+        for case in cases.iter_mut().filter(|case| precision_of(case) == Precision::Bf16 && pairs(device)) {
+            *case = case.with(SUM, "f32");
+        }
+        if let Some(sums) = request.axes.get(SUM) {
+            cases.retain(|case| case.axes.get(SUM).is_some_and(|sum| sums.contains(sum)));
+        }
         // What the cores share shows in one format; a quick run has no time for more.
         if request.profile == Profile::Quick
             && !places_work_groups(device)
@@ -105,9 +129,13 @@ impl Benchmark for Fma {
 
     fn work(&self, case: &Case) -> Work {
         let precision = precision_of(case);
-        let products = if precision == Precision::I8 { 4 } else { 1 };
+        let products = match precision {
+            Precision::I8 => 4,
+            _ if is_paired(case) => 2,
+            _ => 1,
+        };
         let operations = FlopCount(2 * products * lanes_of(case) * u64::from(iterations_of(precision)));
-        let bytes_written_b = ByteCount(lanes_of(case) * lane_size(precision));
+        let bytes_written_b = ByteCount(lanes_of(case) * lane_size(case));
         Work { bytes_written_b, flop: [(precision, operations)].into(), ..Work::default() }
     }
 
@@ -120,7 +148,7 @@ impl Benchmark for Fma {
         if !META.axes[0].words.contains(&precision.name()) {
             return Err(Stop::Skip(format!("fma has no form for {precision}")));
         }
-        if !device.info().features.iter().any(|feature| feature == precision.name()) {
+        if !has(device.info(), if is_paired(case) { PAIRS } else { precision.name() }) {
             return Err(Stop::Skip(format!("the device does not compute in {precision}")));
         }
         let units = u64::from(device.info().compute_units);
@@ -130,10 +158,10 @@ impl Benchmark for Fma {
         }
         let output = device.alloc(self.footprint(device.info(), case), Place::Device)?;
         device.fill(output, Pattern::Poison)?;
-        let (factor, term) = coefficients(precision);
+        let (factor, term) = if is_paired(case) { PAIR } else { coefficients(precision) };
         let args = vec![
             Arg::Buffer(Slot(0)),
-            Arg::U32(spelled(precision)),
+            Arg::U32(if is_paired(case) { PAIRS_CODE } else { spelled(precision) }),
             Arg::U64(lanes_of(case)),
             Arg::U64(u64::from(iterations_of(precision))),
             Arg::F64(factor),
@@ -152,6 +180,7 @@ impl Benchmark for Fma {
             Precision::I32 => check_integers(lanes, outputs),
             Precision::F16 => check_halves(lanes, outputs),
             Precision::I8 => check_packed(lanes, outputs),
+            Precision::Bf16 if is_paired(case) => check_pairs(lanes, outputs),
             Precision::Bf16 => check_short(lanes, outputs),
             precision => check_floats(precision, lanes, outputs),
         }
@@ -170,9 +199,23 @@ fn iterations_of(precision: Precision) -> u32 {
     if precision == Precision::F16 { ITERATIONS_F16 } else { ITERATIONS }
 }
 
-/// Bytes of a lane: four packed bytes are one.
-fn lane_size(precision: Precision) -> u64 {
-    if precision == Precision::I8 { 4 } else { precision.size() }
+/// Whether a device multiplies pairs of bfloat16, and nothing else in that format.
+fn pairs(device: &DeviceInfo) -> bool {
+    has(device, PAIRS) && !has(device, Precision::Bf16.name())
+}
+
+/// Whether a case is of such pairs.
+fn is_paired(case: &Case) -> bool {
+    case.word(SUM).is_some()
+}
+
+/// Bytes of a lane: four packed bytes are one, and so is the sum of a pair's products.
+fn lane_size(case: &Case) -> u64 {
+    match precision_of(case) {
+        Precision::I8 => 4,
+        _ if is_paired(case) => 4,
+        precision => precision.size(),
+    }
 }
 
 /// The factor of packed bytes: 0x53 and 0x15, whose chains go through hundreds of values before one returns. The upper
@@ -302,6 +345,22 @@ fn check_short(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, Che
         for (lane, bits) in (2 * start..lanes).zip(halves) {
             let eighths = i64::from(scatter(lane) % 128) - 256 + added;
             let (expected, found) = (eighths as f64 / 8.0, half::bf16::from_bits(bits).to_f64());
+            if !(found == expected) {
+                return Err(wrong("out", lane, expected, found));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(CheckPassed { compared: lanes, worst: Ratio::ZERO })
+}
+
+/// Every chain of pairs ends exactly as many sums of both squares above its start as it has steps.
+fn check_pairs(lanes: u64, outputs: &mut dyn Outputs) -> Result<CheckPassed, CheckError> {
+    let added = f64::from(ITERATIONS) * (PAIR.0 * PAIR.0 + PAIR.1 * PAIR.1);
+    for_each_block(outputs, 0, lanes, |start, block| {
+        for (lane, bits) in (start..).zip(block) {
+            let expected = 1.0 + f64::from(scatter(lane) >> 22) / 1024.0 + added;
+            let found = f64::from(f32::from_bits(*bits));
             if !(found == expected) {
                 return Err(wrong("out", lane, expected, found));
             }

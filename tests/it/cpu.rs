@@ -180,6 +180,28 @@ fn fma_of_packed_bytes_is_the_sum_of_four_products() {
 }
 
 #[test]
+fn fma_of_pairs_adds_both_products_to_a_sum() {
+    let mut cpu = open();
+    let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
+    let args = [Arg::U32(6), Arg::U64(1000), Arg::U64(37), Arg::F64(1.5), Arg::F64(-0.25)];
+    let args = [Arg::Buffer(Slot(0))].into_iter().chain(args).collect();
+    let options = cpu.options(&Step::launch("fma", args)).unwrap();
+    assert!(!options.is_empty());
+    for option in options {
+        cpu.fill(out, Pattern::Poison).unwrap();
+        let name = option.variant().to_owned();
+        let (steps, bindings) = (vec![option], vec![vec![out]]);
+        cpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
+        let found = words(cpu.as_mut(), out, 1024);
+        for lane in 0..1000_u32 {
+            let start = 1.0 + (lane.wrapping_mul(0x9e37_79b1) >> 22) as f32 / 1024.0;
+            assert_eq!(f32::from_bits(found[lane as usize]), start + 37.0 * (2.25 + 0.0625), "{name}: lane {lane}");
+        }
+        assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "{name} wrote past its lanes");
+    }
+}
+
+#[test]
 fn a_dropped_device_leaves_no_threads() {
     for _ in 0..20 {
         let mut cpu = open();

@@ -129,6 +129,7 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
     for precision in ["f64", "f32", "i32", "i8"] {
         cases.extend([fma(precision, 1), fma(precision, all)]);
     }
+    cases.extend([1, all].into_iter().filter_map(|threads| pairs(cpu.info(), threads)));
     let shapes =
         [[1, 1, 1], [1, 5, 3], [3, 1, 7], [1, 100, 50], [100, 1, 50], [17, 19, 23], [64, 48, 80], [33, 257, 65]];
     for precision in ["f64", "f32", "f16", "bf16"] {
@@ -149,6 +150,12 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
         cases.extend([1, 16, 17, 129, 1000, 4099, 70_001].map(|words| intensity(fmas, words * 4)));
     }
     every_way_is_right(cpu.as_mut(), &cases);
+}
+
+/// The case of pairs of bfloat16, where this processor multiplies them.
+fn pairs(info: &DeviceInfo, threads: u64) -> Option<Case> {
+    let there = info.features.iter().any(|feature| feature == "avx512_bf16");
+    there.then(|| fma("bf16", threads).with("sum", "f32"))
 }
 
 /// Runs every case in every way a device offers, and checks each result.
@@ -181,9 +188,10 @@ fn a_check_of_rotated_weights_accepts_every_copy() {
 }
 
 /// One case of each check there is, small enough to spoil every element.
-fn sabotaged_cases() -> Vec<Case> {
+fn sabotaged_cases(info: &DeviceInfo) -> Vec<Case> {
     let mut cases: Vec<_> = ["read", "write", "copy", "triad"].map(|kernel| memory(kernel, 4 * 4099)).to_vec();
     cases.extend(["f64", "f32", "i32", "i8"].map(|precision| fma(precision, 1)));
+    cases.extend(pairs(info, 1));
     // An even number of 16-bit elements: poison and zero are whole words.
     cases.extend(["f64", "f32"].map(|precision| matmul([9, 13, 21], precision)));
     cases.extend(["f16", "bf16"].map(|precision| matmul([6, 13, 21], precision)));
@@ -204,6 +212,8 @@ fn format_of(case: &Case) -> Precision {
     match (case.benchmark.as_str(), case.word("kernel"), case.word("precision")) {
         // Four packed bytes are one lane.
         ("fma", _, Some("i8")) => Precision::I32,
+        // Pairs have their sums in binary32.
+        ("fma", _, Some("bf16")) => Precision::F32,
         (_, _, Some(word)) => word.parse().unwrap(),
         (_, Some("triad"), _) => Precision::F32,
         _ => Precision::I32,
@@ -248,7 +258,7 @@ pub fn assert_wrong(case: &Case, outputs: &Held, sabotage: &str) {
 #[test]
 fn checks_reject_one_element_off_anywhere() {
     let mut cpu = open();
-    for case in sabotaged_cases() {
+    for case in sabotaged_cases(cpu.info()) {
         let (right, _) = outputs_of(cpu.as_mut(), &case, 0, 1);
         find(&case.benchmark).check(&case, &mut right.clone()).unwrap();
         let elements = right.0[0].len() / stride(&case);
@@ -265,7 +275,7 @@ fn checks_reject_one_element_off_anywhere() {
 #[test]
 fn checks_reject_nan_zero_poison_and_stale_outputs() {
     let mut cpu = open();
-    for case in sabotaged_cases() {
+    for case in sabotaged_cases(cpu.info()) {
         let (right, _) = outputs_of(cpu.as_mut(), &case, 0, 1);
         let words = |word: u32| Held(vec![word.to_le_bytes().repeat(right.0[0].len() / 4)]);
         assert_wrong(&case, &words(0), "all zero");
@@ -293,7 +303,7 @@ fn checks_reject_nan_zero_poison_and_stale_outputs() {
 #[test]
 fn checks_do_not_pass_a_truncated_output() {
     let mut cpu = open();
-    for case in sabotaged_cases() {
+    for case in sabotaged_cases(cpu.info()) {
         let (mut outputs, _) = outputs_of(cpu.as_mut(), &case, 0, 1);
         let short = outputs.0[0].len() - stride(&case);
         outputs.0[0].truncate(short);
@@ -306,8 +316,8 @@ fn checks_do_not_pass_a_truncated_output() {
 #[test]
 fn fma_notices_missing_iterations() {
     let mut cpu = open();
-    for precision in ["f64", "f32", "i32", "i8"] {
-        let case = fma(precision, 1);
+    let pairs = pairs(cpu.info(), 1);
+    for case in ["f64", "f32", "i32", "i8"].map(|precision| fma(precision, 1)).into_iter().chain(pairs) {
         let mut program: Program = find("fma").prepare(&case, cpu.as_mut()).unwrap();
         if let Step::Launch { args, .. } = &mut program.steps[0] {
             for arg in args.iter_mut() {
@@ -345,6 +355,9 @@ fn work_is_what_a_hand_count_gives() {
     // Four products and four sums a step, in a word a lane.
     let packed = Work { flop: [(Precision::I8, FlopCount(8 * 12_288 * 4096))].into(), ..bytes(0, 12_288 * 4) };
     assert_eq!(work(&fma("i8", 1)), packed);
+    // Two products and two sums a step, in a binary32 number a lane.
+    let paired = Work { flop: [(Precision::Bf16, FlopCount(4 * 12_288 * 4096))].into(), ..bytes(0, 12_288 * 4) };
+    assert_eq!(work(&fma("bf16", 1).with("sum", "f32")), paired);
     let narrow = Work { flop: [(Precision::Bf16, FlopCount(60))].into(), ..bytes(50, 12) };
     assert_eq!(work(&matmul([2, 3, 5], "bf16")), narrow);
     // 2*3*5 products and as many sums; 2*5 + 5*3 numbers in, 2*3 out.
@@ -419,7 +432,7 @@ fn footprint_is_what_prepare_allocates() {
             self.0.release(to)
         }
     }
-    for case in sabotaged_cases() {
+    for case in sabotaged_cases(open().info()) {
         let (declared, allocated) = Counting::of(&case);
         assert_eq!(declared, allocated, "{}", case.key());
     }
@@ -455,6 +468,7 @@ fn cases_are_distinct_and_within_their_axes() {
                     "detail",
                     "peer",
                     "access",
+                    "sum",
                 ];
                 let by_launches = |axis: &Axis| meta.id == "decode" && axis.name == "submit";
                 let told = |axis: &&Axis| {

@@ -1,12 +1,17 @@
-//! `attention`: one query for each head against a KV cache. Blocks of sixteen tokens are widened once for all heads that
-//! share them, and stay in the first cache meanwhile.
+//! `attention`: one query for each head against a KV cache. Blocks of sixteen tokens are made ready once for all heads
+//! that share them, and stay in the first cache meanwhile: keys turned, so that a register holds the same place of many
+//! tokens and no sum goes across it, values as they are.
 
 use std::ops::Range;
 
-use super::stored::{F32, LANES as STEP, Stored, array, exp, holds, load, part, size_of, start, whole, with_stored};
+#[cfg(target_arch = "x86_64")]
+use super::stored::BF16_CODE;
+use super::stored::{
+    F32, LANES as STEP, Stored, array, exp, folded, holds, load, part, size_of, start, whole, with_stored,
+};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{F32x8, F32x16};
-use super::vector::{Numbers, Portable};
+use super::vector::{Portable, Turned};
 use super::{Kernel, Value, require, variant};
 use crate::device::cpu::pool::Place;
 
@@ -15,7 +20,7 @@ pub(super) static KERNEL: Kernel = Kernel {
     check,
     variants: &[
         #[cfg(target_arch = "x86_64")]
-        variant!("avx512", Avx512, run::<F32x16>),
+        variant!("avx512", Avx512, run_avx512),
         #[cfg(target_arch = "x86_64")]
         variant!("avx2", Avx2, run::<F32x8>),
         variant!("portable", Nothing, run::<Portable<f32>>),
@@ -116,9 +121,13 @@ struct Memory<S: Stored> {
 
 /// What a worker keeps in its caches.
 struct Tiles {
+    /// Queries' words, a row for each head.
     q: [f32; HEADS * DIM_MOST],
     sums: [f32; HEADS * DIM_MOST],
+    /// A block, a row for each token.
     block: [f32; TOKENS * DIM_MOST],
+    /// Keys of a block, a row for each word of them.
+    turned: [f32; TOKENS * DIM_MOST],
     scores: [[f32; TOKENS]; HEADS],
     most: [f32; HEADS],
     total: [f32; HEADS],
@@ -126,15 +135,94 @@ struct Tiles {
     factors: [f32; HEADS],
 }
 
+/// How queries and keys are multiplied: 32-bit words of them, each with one number or more.
+trait Words<S: Stored, V> {
+    /// Numbers in a word.
+    const DEPTH: usize;
+
+    /// Writes the words of `dim` numbers.
+    ///
+    /// # Safety
+    /// There must be so many; the processor is the caller's matter.
+    unsafe fn row(from: *const S::Bits, dim: usize, to: &mut [f32]);
+
+    /// `sum` plus the products of the words.
+    ///
+    /// # Safety
+    /// The processor is the caller's matter.
+    unsafe fn add(sum: V, queries: V, keys: V) -> V;
+}
+
+/// Each number widened to binary32.
+struct Widened;
+
+impl<S: Stored, V: Turned> Words<S, V> for Widened {
+    const DEPTH: usize = 1;
+
+    #[inline(always)]
+    unsafe fn row(from: *const S::Bits, dim: usize, to: &mut [f32]) {
+        for (at, numbers) in to[..dim].as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
+            // SAFETY: there are so many.
+            *numbers = unsafe { load::<S>(from.add(at * STEP)) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(sum: V, queries: V, keys: V) -> V {
+        // SAFETY: the caller's.
+        unsafe { queries.multiply_add(keys, sum) }
+    }
+}
+
+/// Two numbers of bfloat16 as they are.
+#[cfg(target_arch = "x86_64")]
+struct Paired;
+
+#[cfg(target_arch = "x86_64")]
+impl Words<super::stored::HalfBf16, F32x16> for Paired {
+    const DEPTH: usize = 2;
+
+    #[inline(always)]
+    unsafe fn row(from: *const u16, dim: usize, to: &mut [f32]) {
+        // SAFETY: there are so many. As bytes, which keep every bit.
+        unsafe { to.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(from.cast(), 2 * dim) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(sum: F32x16, queries: F32x16, keys: F32x16) -> F32x16 {
+        // SAFETY: the caller's.
+        unsafe { sum.add_pairs(queries, keys) }
+    }
+}
+
 #[inline(always)]
-unsafe fn run<V: Numbers<Element = f32>>(args: &[Value], place: Place<'_>) {
+unsafe fn run<V: Turned>(args: &[Value], place: Place<'_>) {
     // SAFETY: passed on.
-    unsafe { with_stored!(whole(args, 15) as u32, bands[V], args, place) }
+    unsafe { with_stored!(whole(args, 15) as u32, bands[V, Widened], args, place) }
+}
+
+/// AVX-512, with one instruction for pairs of bfloat16 where the processor has it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn run_avx512(args: &[Value], place: Place<'_>) {
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn paired(args: &[Value], place: Place<'_>) {
+        // SAFETY: the same contract; what the code needs is enabled here.
+        unsafe { bands::<super::stored::HalfBf16, F32x16, Paired>(args, place) }
+    }
+    // SAFETY: passed on, to what was just found to be there.
+    unsafe {
+        if whole(args, 15) as u32 == BF16_CODE && is_x86_feature_detected!("avx512bf16") {
+            paired(args, place);
+        } else {
+            run::<F32x16>(args, place);
+        }
+    }
 }
 
 /// A band of a KV head of a sequence is a piece of work, for as many of its heads as go together.
 #[inline(always)]
-unsafe fn bands<S: Stored, V: Numbers<Element = f32>>(args: &[Value], place: Place<'_>) {
+unsafe fn bands<S: Stored, V: Turned, W: Words<S, V>>(args: &[Value], place: Place<'_>) {
     let room = |index: usize| match args.get(index) {
         Some(Value::Buffer(span)) => span.len / size_of(whole(args, 15) as u32).unwrap_or(4) as usize,
         _ => 0,
@@ -155,6 +243,7 @@ unsafe fn bands<S: Stored, V: Numbers<Element = f32>>(args: &[Value], place: Pla
         q: [0.0; HEADS * DIM_MOST],
         sums: [0.0; HEADS * DIM_MOST],
         block: [0.0; TOKENS * DIM_MOST],
+        turned: [0.0; TOKENS * DIM_MOST],
         scores: [[0.0; TOKENS]; HEADS],
         most: [0.0; HEADS],
         total: [0.0; HEADS],
@@ -168,7 +257,7 @@ unsafe fn bands<S: Stored, V: Numbers<Element = f32>>(args: &[Value], place: Pla
             for head in (0..group).step_by(HEADS) {
                 let together = HEADS.min(group - head);
                 let head = row * heads + kv_head * group + head;
-                through::<S, V>(&shape, &memory, &mut tiles, row, kv_head, band, head..head + together);
+                through::<S, V, W>(&shape, &memory, &mut tiles, row, kv_head, band, head..head + together);
                 leave(&shape, &memory, &tiles, band, head..head + together);
             }
         }
@@ -177,7 +266,7 @@ unsafe fn bands<S: Stored, V: Numbers<Element = f32>>(args: &[Value], place: Pla
 
 /// Some heads of a sequence through a band; heads are counted over all sequences.
 #[inline(always)]
-unsafe fn through<S: Stored, V: Numbers<Element = f32>>(
+unsafe fn through<S: Stored, V: Turned, W: Words<S, V>>(
     shape: &Shape,
     memory: &Memory<S>,
     tiles: &mut Tiles,
@@ -187,14 +276,13 @@ unsafe fn through<S: Stored, V: Numbers<Element = f32>>(
     heads: Range<usize>,
 ) {
     let (dim, width, count) = (shape.head_dim, shape.width(), heads.len());
-    let scale = 1.0 / (dim as f32).sqrt();
+    let (words, scale) = ((dim / W::DEPTH).next_multiple_of(LANES), 1.0 / (dim as f32).sqrt());
     // SAFETY: as for `bands`.
     unsafe {
         for head in 0..count {
-            for at in 0..dim {
-                tiles.q[head * width + at] = scale * S::widen(memory.q.add((heads.start + head) * dim + at).read());
-            }
-            tiles.q[head * width + dim..(head + 1) * width].fill(0.0);
+            let to = &mut tiles.q[head * words..][..words];
+            to[dim / W::DEPTH..].fill(0.0);
+            W::row(memory.q.add((heads.start + head) * dim), dim, to);
         }
         tiles.sums[..count * width].fill(0.0);
         tiles.most = [f32::NEG_INFINITY; HEADS];
@@ -207,9 +295,11 @@ unsafe fn through<S: Stored, V: Numbers<Element = f32>>(
             // A page that is not in the cache is left out: its number is data.
             if page < shape.room / (shape.kv_heads * shape.page * dim) {
                 let at = ((page * shape.kv_heads + kv_head) * shape.page + token % shape.page) * dim;
-                widen::<S>(memory.keys.add(at), end - token, dim, width, &mut tiles.block);
-                score::<V>(tiles, end - token, width, count);
-                widen::<S>(memory.values.add(at), end - token, dim, width, &mut tiles.block);
+                rows::<S, V, W>(memory.keys.add(at), end - token, dim, words, &mut tiles.block);
+                turn::<V>(tiles, words);
+                score::<S, V, W>(tiles, words, count);
+                weigh(tiles, end - token, scale, count);
+                rows::<S, V, Widened>(memory.values.add(at), end - token, dim, width, &mut tiles.block);
                 add::<V>(tiles, end - token, width, count);
             }
             token = end;
@@ -219,7 +309,13 @@ unsafe fn through<S: Stored, V: Numbers<Element = f32>>(
 
 /// Some tokens' numbers, a row of the tile each. Asks for what the next block will need.
 #[inline(always)]
-unsafe fn widen<S: Stored>(from: *const S::Bits, tokens: usize, dim: usize, width: usize, to: &mut [f32]) {
+unsafe fn rows<S: Stored, V, W: Words<S, V>>(
+    from: *const S::Bits,
+    tokens: usize,
+    dim: usize,
+    words: usize,
+    to: &mut [f32],
+) {
     // SAFETY: as for `bands`; what is asked for ahead need not be there.
     unsafe {
         let row_b = dim * std::mem::size_of::<S::Bits>();
@@ -229,12 +325,9 @@ unsafe fn widen<S: Stored>(from: *const S::Bits, tokens: usize, dim: usize, widt
             for line in (0..row_b).step_by(64) {
                 prefetch(ahead.wrapping_add(token * row_b + line));
             }
-            let to = &mut to[token * width..][..width];
-            let (row, padding) = to.split_at_mut(dim);
-            for (at, numbers) in row.as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
-                *numbers = load::<S>(from.add(token * dim + at * STEP));
-            }
-            padding.fill(0.0);
+            let to = &mut to[token * words..][..words];
+            to[dim / W::DEPTH..].fill(0.0);
+            W::row(from.add(token * dim), dim, to);
         }
     }
 }
@@ -248,111 +341,159 @@ fn prefetch(_at: *const u8) {
     }
 }
 
-/// The heads' scores of a block of keys, and their exponentials; what was summed before is scaled to the new largest.
+/// Rows and columns of the block change places. Rows past its tokens hold what was there before: nobody uses the scores
+/// that they give.
 #[inline(always)]
-unsafe fn score<V: Numbers<Element = f32>>(tiles: &mut Tiles, tokens: usize, width: usize, heads: usize) {
-    // SAFETY: tiles hold whole rows; the processor is the caller's matter.
+unsafe fn turn<V: Turned>(tiles: &mut Tiles, words: usize) {
+    // SAFETY: tiles hold whole rows and columns; the processor is the caller's matter.
     unsafe {
-        let mut head = 0;
-        // As many sums as a wide register file holds.
-        while V::COUNT == LANES && head + 4 <= heads {
-            dots::<V, 4>(tiles, head, tokens, width);
-            head += 4;
-        }
-        while head + 2 <= heads {
-            dots::<V, 2>(tiles, head, tokens, width);
-            head += 2;
-        }
-        if head < heads {
-            dots::<V, 1>(tiles, head, tokens, width);
-        }
-        for head in 0..heads {
-            let scores = &mut tiles.scores[head];
-            scores[tokens..].fill(f32::NEG_INFINITY);
-            let most = scores.iter().fold(tiles.most[head], |most, score| if *score > most { *score } else { most });
-            let exact = *scores;
-            *scores = array(|token| exp(exact[token] - most));
-            let factor = exp(tiles.most[head] - most);
-            tiles.total[head] = tiles.total[head] * factor + scores.iter().sum::<f32>();
-            tiles.most[head] = most;
-            tiles.factors[head] = factor;
+        let (from, to) = (tiles.block.as_ptr(), tiles.turned.as_mut_ptr());
+        for word in (0..words).step_by(V::COUNT) {
+            for token in (0..TOKENS).step_by(V::COUNT) {
+                V::turn(from.add(token * words + word), words, to.add(word * TOKENS + token), TOKENS);
+            }
         }
     }
 }
 
-/// The products of `H` heads' queries with a block of keys, four tokens at a time.
+/// Every head's scores of a block of keys.
 #[inline(always)]
-unsafe fn dots<V: Numbers<Element = f32>, const H: usize>(tiles: &mut Tiles, head: usize, tokens: usize, width: usize) {
-    const SIDE_BY_SIDE: usize = 4;
-    // SAFETY: as for `score`; rows past the tokens hold what was there before, and their scores are overwritten.
+unsafe fn score<S: Stored, V: Turned, W: Words<S, V>>(tiles: &mut Tiles, words: usize, heads: usize) {
+    // SAFETY: as for `turn`.
     unsafe {
-        let (q, keys) = (tiles.q.as_ptr().add(head * width), tiles.block.as_ptr());
-        for token in (0..tokens).step_by(SIDE_BY_SIDE) {
-            let mut sums = [[V::splat(0.0); SIDE_BY_SIDE]; H];
-            for at in (0..width).step_by(V::COUNT) {
-                let keys: [V; SIDE_BY_SIDE] = array(|next| V::load(keys.add((token + next) * width + at)));
-                for (next, sums) in sums.iter_mut().enumerate() {
-                    let query = V::load(q.add(next * width + at));
-                    for (sum, key) in sums.iter_mut().zip(keys) {
-                        *sum = query.multiply_add(key, *sum);
+        let mut head = 0;
+        while head + 8 <= heads {
+            dots::<S, V, W, 8, 1>(tiles, head, words);
+            head += 8;
+        }
+        while head + 4 <= heads {
+            dots::<S, V, W, 4, 2>(tiles, head, words);
+            head += 4;
+        }
+        while head + 2 <= heads {
+            dots::<S, V, W, 2, 4>(tiles, head, words);
+            head += 2;
+        }
+        if head < heads {
+            dots::<S, V, W, 1, 8>(tiles, head, words);
+        }
+    }
+}
+
+/// The products of `H` heads' queries with a block of keys: `P` sums of each head, so that additions do not wait for
+/// one another.
+#[inline(always)]
+unsafe fn dots<S: Stored, V: Turned, W: Words<S, V>, const H: usize, const P: usize>(
+    tiles: &mut Tiles,
+    head: usize,
+    words: usize,
+) {
+    // SAFETY: as for `turn`; a row has a multiple of sixteen words.
+    unsafe {
+        let (q, keys) = (tiles.q.as_ptr().add(head * words), tiles.turned.as_ptr());
+        for token in (0..TOKENS).step_by(V::COUNT) {
+            let mut sums = [[V::splat(0.0); P]; H];
+            for word in (0..words).step_by(P) {
+                for part in 0..P {
+                    let keys = V::load(keys.add((word + part) * TOKENS + token));
+                    for (next, sums) in sums.iter_mut().enumerate() {
+                        sums[part] = W::add(sums[part], V::splat(q.add(next * words + word + part).read()), keys);
                     }
                 }
             }
+            let one = V::splat(1.0);
             for (next, sums) in sums.iter().enumerate() {
-                for (at, sum) in sums.iter().enumerate() {
-                    let mut lanes = [[0.0_f32; 4]; LANES / 4];
-                    sum.store(lanes.as_mut_ptr().cast());
-                    // As a tree, so that no addition waits for the one before it.
-                    let four: [f32; 4] =
-                        array(|lane| (lanes[0][lane] + lanes[1][lane]) + (lanes[2][lane] + lanes[3][lane]));
-                    tiles.scores[head + next][token + at] = (four[0] + four[1]) + (four[2] + four[3]);
+                let mut sum = sums[0];
+                for more in &sums[1..] {
+                    sum = more.multiply_add(one, sum);
                 }
+                sum.store(tiles.scores[head + next].as_mut_ptr().add(token));
             }
         }
+    }
+}
+
+/// Scores to exponentials; what was summed before is scaled to the new largest.
+#[inline(always)]
+fn weigh(tiles: &mut Tiles, tokens: usize, scale: f32, heads: usize) {
+    for head in 0..heads {
+        let found = tiles.scores[head];
+        let exact: [f32; TOKENS] = array(|token| if token < tokens { scale * found[token] } else { f32::NEG_INFINITY });
+        let larger = |one: f32, other: f32| if other > one { other } else { one };
+        let most = larger(tiles.most[head], folded(exact, larger));
+        let scores = array(|token| exp(exact[token] - most));
+        let factor = exp(tiles.most[head] - most);
+        tiles.total[head] = tiles.total[head] * factor + folded(scores, |one, other| one + other);
+        tiles.most[head] = most;
+        tiles.factors[head] = factor;
+        tiles.scores[head] = scores;
     }
 }
 
 /// Adds a block of values, each by its exponential.
 #[inline(always)]
-unsafe fn add<V: Numbers<Element = f32>>(tiles: &mut Tiles, tokens: usize, width: usize, heads: usize) {
-    // SAFETY: as for `score`.
+unsafe fn add<V: Turned>(tiles: &mut Tiles, tokens: usize, width: usize, heads: usize) {
+    // SAFETY: as for `turn`.
     unsafe {
-        for head in 0..heads {
-            let mut at = 0;
-            while at + 4 * V::COUNT <= width {
-                add_registers::<V, 4>(tiles, head, at, tokens, width);
-                at += 4 * V::COUNT;
-            }
-            while at < width {
-                add_registers::<V, 1>(tiles, head, at, tokens, width);
-                at += V::COUNT;
-            }
+        let mut head = 0;
+        while head + 2 <= heads {
+            add_heads::<V, 2>(tiles, head, tokens, width);
+            head += 2;
+        }
+        if head < heads {
+            add_heads::<V, 1>(tiles, head, tokens, width);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn add_registers<V: Numbers<Element = f32>, const R: usize>(
+unsafe fn add_heads<V: Turned, const H: usize>(tiles: &mut Tiles, head: usize, tokens: usize, width: usize) {
+    // SAFETY: as for `turn`.
+    unsafe {
+        let mut at = 0;
+        while at + 4 * V::COUNT <= width {
+            add_registers::<V, H, 4>(tiles, head, at, tokens, width);
+            at += 4 * V::COUNT;
+        }
+        while at < width {
+            add_registers::<V, H, 1>(tiles, head, at, tokens, width);
+            at += V::COUNT;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add_registers<V: Turned, const H: usize, const R: usize>(
     tiles: &mut Tiles,
     head: usize,
     at: usize,
     tokens: usize,
     width: usize,
 ) {
-    // SAFETY: as for `score`.
+    // SAFETY: as for `turn`.
     unsafe {
         let (sums, values) = (tiles.sums.as_mut_ptr().add(head * width + at), tiles.block.as_ptr().add(at));
-        let (factor, zero) = (V::splat(tiles.factors[head]), V::splat(0.0));
-        let earlier = |index: usize| V::load(sums.add(index * V::COUNT)).multiply_add(factor, zero);
-        let mut held: [V; R] = array(earlier);
-        for (token, score) in tiles.scores[head].iter().enumerate().take(tokens) {
-            let factor = V::splat(*score);
+        let zero = V::splat(0.0);
+        let mut held = [[zero; R]; H];
+        for (next, held) in held.iter_mut().enumerate() {
+            let factor = V::splat(tiles.factors[head + next]);
             for (index, held) in held.iter_mut().enumerate() {
-                *held = V::load(values.add(token * width + index * V::COUNT)).multiply_add(factor, *held);
+                *held = V::load(sums.add(next * width + index * V::COUNT)).multiply_add(factor, zero);
             }
         }
-        for (index, held) in held.iter().enumerate() {
-            held.store(sums.add(index * V::COUNT));
+        for token in 0..tokens {
+            let values: [V; R] = array(|index| V::load(values.add(token * width + index * V::COUNT)));
+            for (next, held) in held.iter_mut().enumerate() {
+                let factor = V::splat(tiles.scores[head + next][token]);
+                for (held, value) in held.iter_mut().zip(values) {
+                    *held = value.multiply_add(factor, *held);
+                }
+            }
+        }
+        for (next, held) in held.iter().enumerate() {
+            for (index, held) in held.iter().enumerate() {
+                held.store(sums.add(next * width + index * V::COUNT));
+            }
         }
     }
 }

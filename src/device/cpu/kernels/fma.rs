@@ -2,8 +2,8 @@
 
 use super::stored::F32;
 #[cfg(target_arch = "x86_64")]
-use super::vector::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm};
-use super::vector::{Numbers, PackedPortable, Portable};
+use super::vector::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm, PairsZmm};
+use super::vector::{Numbers, PackedPortable, PairsPortable, Portable};
 use super::{Kernel, Value, require, share, variant};
 use crate::device::cpu::pool::Place;
 
@@ -14,9 +14,13 @@ pub(super) static KERNEL: Kernel = Kernel {
         #[cfg(target_arch = "x86_64")]
         variant!("avx512", Avx512, run_avx512),
         #[cfg(target_arch = "x86_64")]
-        variant!("avx2", Avx2, run::<F64x4, F32x8, I32x8, PackedYmm, 12>),
+        variant!("avx2", Avx2, run::<F64x4, F32x8, I32x8, PackedYmm, PairsPortable, 12>),
         // Eight numbers are two or four of a target's smallest registers: more chains would spill.
-        variant!("portable", Nothing, run::<Portable<f64>, Portable<f32>, Portable<i32>, PackedPortable, 2>),
+        variant!(
+            "portable",
+            Nothing,
+            run::<Portable<f64>, Portable<f32>, Portable<i32>, PackedPortable, PairsPortable, 2>
+        ),
     ],
 };
 
@@ -24,6 +28,7 @@ pub(super) static KERNEL: Kernel = Kernel {
 const F64: u32 = 0;
 const I32: u32 = 2;
 const PACKED: u32 = 4;
+const PAIRS: u32 = 6;
 
 fn check(args: &[Value]) -> Result<(), String> {
     let fits = match args {
@@ -36,7 +41,7 @@ fn check(args: &[Value]) -> Result<(), String> {
             Value::F64(_),
         ] => match *precision {
             F64 => *lanes <= out.word_count() / 2,
-            F32 | I32 => *lanes <= out.word_count(),
+            F32 | I32 | PAIRS => *lanes <= out.word_count(),
             PACKED => *lanes <= out.word_count() && (*factor as i32 as u32) & 0x8080_8080 == 0,
             _ => false,
         },
@@ -44,38 +49,46 @@ fn check(args: &[Value]) -> Result<(), String> {
     };
     require(
         fits,
-        "fma(out, precision: U32 of 0, 1, 2, 4, lanes: U64, iterations: U64, factor: F64, term: F64) with out of lanes \
+        "fma(out, precision: U32 of 0, 1, 2, 4, 6, lanes: U64, iterations: U64, factor: F64, term: F64) with out of lanes \
          numbers or more, and no byte of a packed factor above 127",
     )
 }
 
-/// AVX-512, with one instruction for packed bytes where the processor has it.
+/// AVX-512, with one instruction for packed bytes or pairs where the processor has it.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn run_avx512(args: &[Value], place: Place<'_>) {
     #[target_feature(enable = "avx512f,avx512vnni")]
     unsafe fn packed(args: &[Value], place: Place<'_>) {
         // SAFETY: the same contract; what the code needs is enabled here.
-        unsafe { run::<F64x8, F32x16, I32x16, PackedZmm, 12>(args, place) }
+        unsafe { run::<F64x8, F32x16, I32x16, PackedZmm, PairsPortable, 12>(args, place) }
     }
-    let is_packed = matches!(args, [_, Value::U32(PACKED), ..]);
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn paired(args: &[Value], place: Place<'_>) {
+        // SAFETY: the same contract; what the code needs is enabled here.
+        unsafe { run::<F64x8, F32x16, I32x16, PackedYmm, PairsZmm, 12>(args, place) }
+    }
+    let asks = |code: u32| matches!(args, [_, Value::U32(precision), ..] if *precision == code);
     // SAFETY: passed on, to what was just found to be there.
     unsafe {
-        if is_packed && is_x86_feature_detected!("avx512vnni") {
+        if asks(PACKED) && is_x86_feature_detected!("avx512vnni") {
             packed(args, place);
+        } else if asks(PAIRS) && is_x86_feature_detected!("avx512bf16") {
+            paired(args, place);
         } else {
-            run::<F64x8, F32x16, I32x16, PackedYmm, 12>(args, place);
+            run::<F64x8, F32x16, I32x16, PackedYmm, PairsPortable, 12>(args, place);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn run<D, S, I, P, const CHAINS: usize>(args: &[Value], place: Place<'_>)
+unsafe fn run<D, S, I, P, B, const CHAINS: usize>(args: &[Value], place: Place<'_>)
 where
     D: Numbers<Element = f64>,
     S: Numbers<Element = f32>,
     I: Numbers<Element = i32>,
     P: Numbers<Element = i32>,
+    B: Numbers<Element = f32>,
 {
     let [Value::Buffer(out), Value::U32(precision), Value::U64(lanes), Value::U64(iterations), rest @ ..] = args else {
         return;
@@ -92,6 +105,11 @@ where
                 chains::<D, CHAINS>(out.cast(), range, start, *iterations, factor, term);
             }
             F32 => chains::<S, CHAINS>(out.cast(), range, fraction, *iterations, factor as f32, term as f32),
+            PAIRS => {
+                // Both operands of a step are the same pair.
+                let pair = pair_of(factor as f32, term as f32);
+                chains::<B, CHAINS>(out.cast(), range, short_fraction, *iterations, pair, pair);
+            }
             PACKED => chains::<P, CHAINS>(out.cast(), range, integer, *iterations, factor as i32, 0),
             _ => chains::<I, CHAINS>(out.cast(), range, integer, *iterations, factor as i32, term as i32),
         }
@@ -114,6 +132,18 @@ fn integer(lane: usize) -> i32 {
 #[inline(always)]
 fn fraction(lane: usize) -> f32 {
     f32::from_bits(0x3f80_0000 | scatter(lane) >> 9)
+}
+
+/// A number from 1 to 2 for a lane: ten scattered bits behind the point.
+#[inline(always)]
+fn short_fraction(lane: usize) -> f32 {
+    f32::from_bits(0x3f80_0000 | (scatter(lane) >> 22) << 13)
+}
+
+/// Two numbers of bfloat16 in a word, the first below; of numbers that need no rounding.
+#[inline(always)]
+fn pair_of(first: f32, second: f32) -> f32 {
+    f32::from_bits(first.to_bits() >> 16 | second.to_bits() & 0xffff_0000)
 }
 
 /// Writes the starting values, and runs them through the chains: `CHAINS` registers side by side as long

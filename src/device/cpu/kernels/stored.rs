@@ -105,6 +105,14 @@ pub(super) fn array<T: Copy, const COUNT: usize>(of: impl Fn(usize) -> T) -> [T;
     all
 }
 
+/// Sixteen numbers brought together by halves, so that no step waits for the one before it.
+#[inline(always)]
+pub(super) fn folded(numbers: [f32; 16], together: impl Fn(f32, f32) -> f32) -> f32 {
+    let eight: [f32; 8] = array(|at| together(numbers[at], numbers[at + 8]));
+    let four: [f32; 4] = array(|at| together(eight[at], eight[at + 4]));
+    together(together(four[0], four[2]), together(four[1], four[3]))
+}
+
 /// [`LANES`] numbers, widened.
 ///
 /// # Safety

@@ -102,6 +102,16 @@ pub(super) trait Numbers: Copy {
     unsafe fn multiply_add(self, factor: Self, term: Self) -> Self;
 }
 
+/// A register of binary32 numbers whose square blocks can be turned.
+pub(super) trait Turned: Numbers<Element = f32> {
+    /// Writes [`Numbers::COUNT`] rows of as many words as columns: `from` with `row` words from one to the next, `to` with
+    /// `column`. Every bit is kept, whatever the words mean.
+    ///
+    /// # Safety
+    /// See [`Numbers::splat`].
+    unsafe fn turn(from: *const f32, row: usize, to: *mut f32, column: usize);
+}
+
 /// Eight words in portable code; the compiler uses what every processor of the target has.
 #[derive(Clone, Copy)]
 pub(super) struct Portable<T>([T; 8]);
@@ -181,11 +191,38 @@ portable_numbers!(Portable<f32>, f32, |x: f32, a: f32, b: f32| x * a + b);
 portable_numbers!(Portable<f64>, f64, |x: f64, a: f64, b: f64| x * a + b);
 portable_numbers!(Portable<i32>, i32, |x: i32, a: i32, b: i32| x.wrapping_mul(a).wrapping_add(b));
 
+impl Turned for Portable<f32> {
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, row: usize, to: *mut f32, column: usize) {
+        for at in 0..Self::COUNT {
+            for place in 0..Self::COUNT {
+                // SAFETY: within both blocks. As integers, which keep every bit.
+                unsafe {
+                    to.cast::<u32>().add(place * column + at).write(from.cast::<u32>().add(at * row + place).read())
+                }
+            }
+        }
+    }
+}
+
 /// Eight chains of packed bytes in portable code.
 #[derive(Clone, Copy)]
 pub(super) struct PackedPortable([i32; 8]);
 
 portable_numbers!(PackedPortable, i32, |x: i32, a: i32, _b: i32| x.wrapping_add(dot4(x, a)));
+
+/// Eight sums of products of pairs of bfloat16 in portable code.
+#[derive(Clone, Copy)]
+pub(super) struct PairsPortable([f32; 8]);
+
+portable_numbers!(PairsPortable, f32, |x: f32, a: f32, b: f32| x
+    + (half_of(a, 16) * half_of(b, 16) + half_of(a, 0) * half_of(b, 0)));
+
+/// The number of bfloat16 in a word's lower half, moved up by 16 bits, or in its upper one.
+#[inline(always)]
+fn half_of(word: f32, up: u32) -> f32 {
+    f32::from_bits(word.to_bits() << up & 0xffff_0000)
+}
 
 /// The dot product of the four signed bytes of two words.
 #[inline(always)]
@@ -196,13 +233,13 @@ fn dot4(x: i32, factor: i32) -> i32 {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm, Ymm, Zmm};
+pub(super) use x86::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, PackedYmm, PackedZmm, PairsZmm, Ymm, Zmm};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Numbers, Words};
+    use super::{Numbers, Turned, Words};
 
     /// Eight words in an AVX2 register.
     #[derive(Clone, Copy)]
@@ -378,6 +415,102 @@ mod x86 {
     numbers!(/// Sixteen 32-bit integers.
         I32x16, __m512i, i32, 16, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_storeu_si512,
         |x, a, b| _mm512_add_epi32(_mm512_mullo_epi32(x, a), b));
+
+    impl Turned for F32x8 {
+        #[inline(always)]
+        unsafe fn turn(from: *const f32, row: usize, to: *mut f32, column: usize) {
+            // SAFETY: AVX2 is there and both blocks good, by contract.
+            unsafe {
+                let mut rows = [_mm256_setzero_ps(); 8];
+                for (at, register) in rows.iter_mut().enumerate() {
+                    *register = _mm256_loadu_ps(from.add(at * row));
+                }
+                // Each half of a register is a row of four: neighbours, then pairs of neighbours, then halves.
+                let mut next = rows;
+                for at in 0..4 {
+                    next[2 * at] = _mm256_unpacklo_ps(rows[2 * at], rows[2 * at + 1]);
+                    next[2 * at + 1] = _mm256_unpackhi_ps(rows[2 * at], rows[2 * at + 1]);
+                }
+                for half in [0, 4] {
+                    for side in [0, 1] {
+                        let (one, other) = (next[half + side], next[half + side + 2]);
+                        rows[half + 2 * side] = _mm256_shuffle_ps::<0b01_00_01_00>(one, other);
+                        rows[half + 2 * side + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(one, other);
+                    }
+                }
+                for at in 0..4 {
+                    let (one, other) = (rows[at], rows[at + 4]);
+                    _mm256_storeu_ps(to.add(at * column), _mm256_permute2f128_ps::<0x20>(one, other));
+                    _mm256_storeu_ps(to.add((at + 4) * column), _mm256_permute2f128_ps::<0x31>(one, other));
+                }
+            }
+        }
+    }
+
+    impl Turned for F32x16 {
+        #[inline(always)]
+        unsafe fn turn(from: *const f32, row: usize, to: *mut f32, column: usize) {
+            const EVEN: i32 = 0b10_00_10_00;
+            const ODD: i32 = 0b11_01_11_01;
+            // SAFETY: AVX-512 is there and both blocks good, by contract.
+            unsafe {
+                let mut rows = [_mm512_setzero_ps(); 16];
+                for (at, register) in rows.iter_mut().enumerate() {
+                    *register = _mm512_loadu_ps(from.add(at * row));
+                }
+                // Each quarter of a register is a row of four: neighbours, then pairs of neighbours, then quarters.
+                let mut next = rows;
+                for at in 0..8 {
+                    next[2 * at] = _mm512_unpacklo_ps(rows[2 * at], rows[2 * at + 1]);
+                    next[2 * at + 1] = _mm512_unpackhi_ps(rows[2 * at], rows[2 * at + 1]);
+                }
+                for four in [0, 4, 8, 12] {
+                    for side in [0, 1] {
+                        let (one, other) = (next[four + side], next[four + side + 2]);
+                        rows[four + 2 * side] = _mm512_shuffle_ps::<0b01_00_01_00>(one, other);
+                        rows[four + 2 * side + 1] = _mm512_shuffle_ps::<0b11_10_11_10>(one, other);
+                    }
+                }
+                for at in 0..4 {
+                    // Quarters 0 and 2 or 1 and 3 of two rows, then the same of those.
+                    let (one, other) = (rows[at], rows[at + 4]);
+                    let (three, four) = (rows[at + 8], rows[at + 12]);
+                    let low = _mm512_shuffle_f32x4::<EVEN>(one, other);
+                    let high = _mm512_shuffle_f32x4::<EVEN>(three, four);
+                    _mm512_storeu_ps(to.add(at * column), _mm512_shuffle_f32x4::<EVEN>(low, high));
+                    _mm512_storeu_ps(to.add((at + 8) * column), _mm512_shuffle_f32x4::<ODD>(low, high));
+                    let low = _mm512_shuffle_f32x4::<ODD>(one, other);
+                    let high = _mm512_shuffle_f32x4::<ODD>(three, four);
+                    _mm512_storeu_ps(to.add((at + 4) * column), _mm512_shuffle_f32x4::<EVEN>(low, high));
+                    _mm512_storeu_ps(to.add((at + 12) * column), _mm512_shuffle_f32x4::<ODD>(low, high));
+                }
+            }
+        }
+    }
+
+    numbers!(/// Sixteen sums of products of pairs of bfloat16, a step in one instruction.
+        PairsZmm, __m512, f32, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps,
+        |x, a, b| _mm512_dpbf16_ps(x, bits(a), bits(b)));
+
+    /// The same bits as the type that the instruction takes.
+    #[inline(always)]
+    unsafe fn bits(words: __m512) -> __m512bh {
+        // SAFETY: both are 512 bits without structure.
+        unsafe { std::mem::transmute::<__m512, __m512bh>(words) }
+    }
+
+    impl F32x16 {
+        /// `self` plus the products of pairs of bfloat16 in every word of the others. Adds one product after the other,
+        /// and takes numbers below the normal range for zero: 2^-126, far below what any tolerance here sees.
+        ///
+        /// # Safety
+        /// The processor must have the bfloat16 extension of AVX-512.
+        #[inline(always)]
+        pub(in super::super) unsafe fn add_pairs(self, one: Self, other: Self) -> Self {
+            // SAFETY: the instruction is there, by contract.
+            Self(unsafe { _mm512_dpbf16_ps(self.0, bits(one.0), bits(other.0)) })
+        }
+    }
 
     // Packed bytes: the factor's, which are below 128, are the operand that is read as unsigned.
     numbers!(/// Eight chains of packed bytes. No sum of two products passes 16 bits.
