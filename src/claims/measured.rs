@@ -1,5 +1,6 @@
 //! What a run says of its devices, as facts for the judge.
 
+use super::decoded::decoded;
 use super::evidence::{Fact, HOST, Quantity, Rank};
 use super::shapes::shapes;
 use crate::fit::{Allowed, Calibration, Ceilings};
@@ -15,8 +16,9 @@ const MATMUL: &[(&str, &[Precision])] = &[
     ("matmul_i8", &[Precision::I8]),
 ];
 
-/// The facts of a run: the shape of decoding by the laws fitted to its products, memory capacity, bandwidth of reading memory, and the fastest matrix product of each precision, of
-/// every device that is real hardware and has a name in the catalogue, or is the host's processor.
+/// The facts of a run. Of every device that is real hardware: the shape of decoding by its measured steps and by the laws
+/// fitted to its products. Of those that have a name in the catalogue, or are the host's processor: memory capacity,
+/// bandwidth of reading memory, and the fastest matrix product of each precision.
 ///
 /// Bandwidth counts only if the run shows that memory was measured and not a cache ([`crate::fit::Plateau::shows_memory`]).
 ///
@@ -32,7 +34,7 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
     let mut facts = Vec::new();
     let mut driver_capacity = false;
     for (index, device) in (0_u32..).zip(&run.header.devices) {
-        facts.extend(fitted(run, index, rank, &whose)?);
+        facts.extend(of_shape(run, index, rank, &whose)?);
         let Some(gpu) = name_of(device)? else { continue };
         let ceilings = Ceilings::of(run, index);
         let read = ceilings.memory.iter().find(|memory| memory.kernel == "read");
@@ -62,18 +64,20 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
     Ok(facts)
 }
 
-/// What the laws fitted to a device say of the shape of decoding, whatever hardware it is.
-fn fitted(run: &Run, index: u32, rank: Rank, whose: &str) -> Result<Vec<Fact>, HardwareError> {
+/// What a device says of the shape of decoding, whatever hardware it is. Measured steps come before laws: of two facts of a
+/// quantity the first is taken.
+fn of_shape(run: &Run, index: u32, rank: Rank, whose: &str) -> Result<Vec<Fact>, HardwareError> {
     let Some(device) = run.header.devices.get(index as usize).filter(|one| one.kind == DeviceKind::Hardware) else {
         return Ok(Vec::new());
     };
+    let id = name_of(device)?.unwrap_or_else(|| device.name.clone());
+    let mut facts = decoded(run, index, &id, rank, whose);
     let gpu = hardware::identify(&device.name)?;
     // Where nothing can be fitted the claims stay untested, and the report says what to measure.
-    let Ok(calibration) = Calibration::of_device(run, index, gpu.as_ref(), Allowed::default()) else {
-        return Ok(Vec::new());
-    };
-    let id = name_of(device)?.unwrap_or_else(|| device.name.clone());
-    Ok(shapes(&calibration, &id, rank, whose))
+    if let Ok(calibration) = Calibration::of_device(run, index, gpu.as_ref(), Allowed::default()) {
+        facts.extend(shapes(&calibration, &id, rank, whose));
+    }
+    Ok(facts)
 }
 
 /// Every GPU's memory as its driver reports it: beside a measured capacity another GPU's must not be the round number on

@@ -5,6 +5,7 @@
 //! [`findings()`] says in a sentence each what surprises. Nothing here knows a device or a file: evidence is a value.
 
 mod claim;
+mod decoded;
 mod evidence;
 mod explain;
 mod findings;

@@ -131,11 +131,7 @@ impl Calibration {
                 }
             }
         };
-        fit(bandwidth::prepare(&known, &items, last_cache_b(devices)), &mut laws);
-        fit(matmul::prepare(&known, &items), &mut laws);
-        fit(attention::prepare(&known, &items), &mut laws);
-        fit(experts::prepare(&known, &items), &mut laws);
-        fit(collective::prepare(&known, &items), &mut laws);
+        fit(operations(&known, &items, last_cache_b(devices)), &mut laws);
         let steps = step::prepare(&known, &items, &laws);
         fit(steps, &mut laws);
         missing.extend(absent(&laws, &missing));
@@ -161,6 +157,18 @@ impl Calibration {
     pub fn law(&self, operation: &str, subject: &str) -> Option<&Fitted> {
         self.laws.iter().find(|law| law.operation == operation && law.subject == subject)
     }
+}
+
+/// Every operation but whole steps, whose priors are the laws of these.
+pub(super) fn operations(known: &Known, items: &[Measured], last_cache_b: f64) -> Vec<Prepared> {
+    let each = [
+        bandwidth::prepare(known, items, last_cache_b),
+        matmul::prepare(known, items),
+        attention::prepare(known, items),
+        experts::prepare(known, items),
+        collective::prepare(known, items),
+    ];
+    each.into_iter().flatten().collect()
 }
 
 /// What the devices tell of themselves.
@@ -193,7 +201,7 @@ fn device(devices: &[(&Run, u32)], allowed: Allowed) -> Result<String, FitError>
 }
 
 /// The largest last cache of the devices.
-fn last_cache_b(devices: &[(&Run, u32)]) -> f64 {
+pub(super) fn last_cache_b(devices: &[(&Run, u32)]) -> f64 {
     let caches = infos(devices).filter_map(DeviceInfo::last_cache);
     caches.map(|cache| cache.0 as f64).fold(0.0, f64::max)
 }

@@ -108,7 +108,8 @@ fn predicted(law: &Law, rows: &[&Row], groups: &Groups, start: &[f64], smooth: b
 }
 
 impl Errors {
-    fn of(residuals: impl IntoIterator<Item = f64>) -> Option<Self> {
+    /// Of residuals, `ln(measured / predicted)`; `None` without any.
+    pub(super) fn of(residuals: impl IntoIterator<Item = f64>) -> Option<Self> {
         let sorted = Sorted::new(residuals.into_iter().map(|residual| ((-residual).exp() - 1.0).abs()))?;
         let mean = sorted.as_slice().iter().sum::<f64>() / sorted.len() as f64;
         Some(Self { mean, median: sorted.median() })

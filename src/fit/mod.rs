@@ -11,6 +11,7 @@ mod decoding;
 mod discrepancy;
 mod experts;
 mod fitted;
+mod foretell;
 mod held_out;
 mod kinds;
 mod known;
@@ -26,6 +27,7 @@ pub use calibration::{Allowed, CALIBRATION_VERSION, Calibration, Ceiling, FitErr
 pub use decoding::{Breakdown, CROSSOVER, DecodeCurve, DecodeStep, LayerCost, decode_curves};
 pub use discrepancy::Discrepancy;
 pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
+pub use foretell::{ForetellError, Foretold};
 pub use held_out::{CONFIDENCE, Errors, HeldOut};
 pub use matmul::{Product, products};
 pub use solve::DRAWS;

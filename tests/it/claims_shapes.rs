@@ -2,9 +2,12 @@
 
 use rooflint::claims::{Evidence, HOST, Library, Rank, measured, references, shapes};
 use rooflint::fit::{Allowed, Calibration};
-use rooflint::record::{DeviceKind, Run};
+use rooflint::record::{DeviceKind, Quantity, Record, Run};
+use rooflint::units::ByteCount;
 
+use super::decode_curves::step;
 use super::fit_laws::{ROWS, SIDES, WORLD, h100, products};
+use super::support::{self, case, record, work};
 
 const SHAPES: [&str; 2] = ["g4.latency-util", "g4.prefill-parallel"];
 
@@ -87,4 +90,65 @@ fn a_run_is_judged_by_its_own_laws_then_by_references_and_never_by_a_datasheet()
     let mut poor = run();
     poor.records.truncate(8);
     assert!(measured(&poor).unwrap().iter().all(|fact| fact.quantity.id != "prefill_gain"));
+}
+
+/// Reading at 50 GB/s at two working sets past the cache, and steps of a model that take 1.2 and, with 64 sequences, 4.8 times
+/// as long as reading their 270 MB.
+fn decoding() -> Run {
+    let reads = [(64 << 20, 50.5e9), (256 << 20, 50e9)];
+    let mut records: Vec<Record> = reads.map(|(size, rate)| reading(size, rate)).to_vec();
+    records.extend([(1, 1.2), (64, 4.8)].map(|(batch, times)| step(batch, 30, times * 270.001e6 / 50e9)));
+    let mut run = support::run(records);
+    let device = &mut run.header.devices[0];
+    device.kind = DeviceKind::Hardware;
+    "cpu".clone_into(&mut device.backend);
+    "A processor".clone_into(&mut device.name);
+    run
+}
+
+fn reading(size: u64, rate: f64) -> Record {
+    let case = case("memory", &[("kernel", "read".into()), ("size", size.into())]);
+    let time = size as f64 / rate;
+    record(case, work(size, 0, &[]), Quantity::Bandwidth, &[time * 0.999, time, time * 1.001])
+}
+
+#[test]
+fn measured_steps_are_evidence_before_any_law() {
+    let known = |run: &Run| -> Vec<(&'static str, f64)> {
+        let facts = measured(run).unwrap();
+        let shapes = facts.iter().filter(|fact| fact.quantity.id.starts_with("decode_"));
+        shapes.map(|fact| (fact.quantity.id, (1e6 * fact.value.value).round() / 1e6)).collect()
+    };
+    assert_eq!(known(&decoding()), [("decode_over_read", 1.2), ("decode_latency_gain", 16.0)]);
+    let facts = measured(&decoding()).unwrap();
+    assert!(facts.iter().all(|fact| fact.value.low < fact.value.high || fact.quantity.id == "memory_capacity"));
+    let over = facts.iter().find(|fact| fact.quantity.id == "decode_over_read").unwrap();
+    assert!(over.gpu == HOST && over.source.contains("smollm2_135m") && over.behind.len() == 2, "{over:?}");
+
+    // Beside products the law has its say only of what no step tells.
+    let mut both = decoding();
+    both.records.extend(products(WORLD, &SIDES, &ROWS, 41));
+    assert_eq!(known(&both)[..2], known(&decoding()));
+    let evidence = Evidence::datasheets().unwrap().with(measured(&both).unwrap());
+    let judged = Library::embedded().unwrap().judge(&evidence);
+    let word = |id: &str| judged.iter().find(|one| one.claim.id == id).expect("a claim").verdict.word().to_owned();
+    // 1.2 is at most 2, as reading bounds batch 1, and not the 2 that overhead is said to cost.
+    assert_eq!((word("g4.batch1-bound").as_str(), word("g4.overhead").as_str()), ("holds", "diverges"));
+    let gain = judged.iter().find(|one| one.claim.id == "g4.latency-util").expect("a claim");
+    let inputs = gain.parts.iter().flat_map(|part| &part.inputs);
+    assert!(inputs.map(|input| input.value).any(|value| (value - 16.0).abs() < 1e-9), "{gain:?}");
+
+    // A model that a cache holds, a bandwidth that was not shown, and what is unusual say nothing of memory.
+    let mut cached = decoding();
+    cached.header.devices[0].caches[1].size_b = ByteCount(100_000_000);
+    cached.header.devices[0].caches[1].instances = 1;
+    assert_eq!(known(&cached), []);
+    let mut unshown = decoding();
+    unshown.records.remove(0);
+    assert_eq!(known(&unshown), [("decode_latency_gain", 16.0)]);
+    let mut graphs = decoding();
+    for record in graphs.records.iter_mut().filter(|record| record.case.benchmark == "decode") {
+        record.case = record.case.with("submit", "graph");
+    }
+    assert_eq!(known(&graphs), []);
 }

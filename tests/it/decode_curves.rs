@@ -10,7 +10,7 @@ use crate::support::{case, measured, record, run, seconds, work};
 
 const LAYERS: u64 = 30;
 
-fn step(batch: u64, layers: u64, time_s: f64) -> Record {
+pub fn step(batch: u64, layers: u64, time_s: f64) -> Record {
     let axes = [
         ("model", "smollm2_135m".into()),
         ("precision", "bf16".into()),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::fit_laws::{ROWS, SIDES, WORLD, attention, h100, products};
 
 /// Writes a run as its file.
-fn write(run: &Run, path: &Path) {
+pub fn write(run: &Run, path: &Path) {
     let header = std::iter::once(Line::Header(Box::new(run.header.clone())));
     let records = run.records.iter().map(|record| Line::Record(Box::new(record.clone())));
     let lines = header.chain(records).map(|line| serde_json::to_string(&line).unwrap() + "\n");
@@ -24,7 +24,7 @@ fn run() -> Run {
     h100(records)
 }
 
-fn call(folder: &Path, arguments: &str) -> (i32, String, String) {
+pub fn call(folder: &Path, arguments: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rooflint"));
     command.current_dir(folder).env("NO_COLOR", "1").args(arguments.split_whitespace());
     let output = command.output().expect("runs");

@@ -368,7 +368,7 @@ fn a_collectives_latency_and_bandwidth_are_recovered() {
 }
 
 /// The published steps of a system and framework, as records; see the file's head.
-fn steps(system: &str, framework: &str) -> Vec<Record> {
+pub fn steps(system: &str, framework: &str) -> Vec<Record> {
     let text = include_str!("../data/decode_steps.csv");
     let rows = text.lines().filter(|line| line.starts_with(&format!("{system},{framework},")));
     let row = |line: &str| {

@@ -62,6 +62,8 @@ mod fit;
 mod fit_cli;
 /// Records to laws: what each operation takes, and how well that is known.
 mod fit_laws;
+/// Another run foretold by fitted laws.
+mod foretell;
 /// Datasheets: consistency with their clocks, identification, prices.
 mod hardware;
 /// Whether a card is in order.

@@ -10,7 +10,7 @@ use clap::{Args, FromArgMatches};
 
 use super::{Command, Exit, Failure, complain, print, terminal_width};
 use crate::fit::{Allowed, Calibration};
-use crate::hardware;
+use crate::hardware::{self, Gpu};
 use crate::record::Run;
 use crate::store;
 
@@ -35,6 +35,9 @@ struct Arguments {
     /// Print how well the laws foretell shapes and models held out, beside a hard maximum and a plain sum
     #[arg(long)]
     evaluate: bool,
+    /// Foretell this run's cases by the laws fitted to the others, and print the errors: say, a model that they have not seen
+    #[arg(long, value_name = "RUN")]
+    foretell: Option<PathBuf>,
     /// Fit several devices as if they were one
     #[arg(long)]
     together: bool,
@@ -46,12 +49,20 @@ struct Arguments {
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let allowed = Allowed { emulated: arguments.allow_emulated, together: arguments.together };
     let calibration = of(&arguments.runs, allowed)?;
+    let foretold = arguments.foretell.as_ref().map(|path| {
+        let run = load(path)?;
+        calibration.foretell(&run, identified(&run)?.as_ref()).map_err(Failure::usage)
+    });
+    let foretold = foretold.transpose()?;
     if let Some(out) = &arguments.out {
         write(&calibration, out)?;
     }
     let mut text = table::constants(&calibration, terminal_width());
     if arguments.evaluate {
         text.push_str(&table::errors(&calibration, terminal_width()));
+    }
+    if let Some(foretold) = &foretold {
+        text.push_str(&table::foretold(foretold, terminal_width()));
     }
     text.push_str(&table::missing(&calibration, terminal_width()));
     print(&text)?;
@@ -60,15 +71,23 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// The calibration of runs that files hold.
 pub fn of(paths: &[PathBuf], allowed: Allowed) -> Result<Calibration, Failure> {
-    let mut runs = Vec::new();
-    for path in paths {
-        let loaded = store::load(path).map_err(Failure::usage)?;
-        loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
-        runs.push(loaded.run);
-    }
-    let name = runs.iter().find_map(|run: &Run| Some(run.header.devices.first()?.name.as_str()));
-    let gpu = hardware::identify(name.unwrap_or("")).map_err(Failure::usage)?;
+    let runs = paths.iter().map(|path| load(path)).collect::<Result<Vec<Run>, Failure>>()?;
+    let named = runs.iter().find(|run| !run.header.devices.is_empty());
+    let gpu = named.map(identified).transpose()?.flatten();
     Calibration::of(&runs, gpu.as_ref(), allowed).map_err(Failure::usage)
+}
+
+/// A run, with what is to be noted of its file said.
+fn load(path: &Path) -> Result<Run, Failure> {
+    let loaded = store::load(path).map_err(Failure::usage)?;
+    loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
+    Ok(loaded.run)
+}
+
+/// The datasheet of a run's first device, if the catalogue has it.
+fn identified(run: &Run) -> Result<Option<Gpu>, Failure> {
+    let name = run.header.devices.first().map_or("", |info| info.name.as_str());
+    hardware::identify(name).map_err(Failure::usage)
 }
 
 /// Writes a calibration to a new file.

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 
-use crate::fit::{Calibration, Errors, Fitted};
+use crate::fit::{Calibration, Errors, Fitted, Foretold};
 
 /// The laws' constants.
 pub fn constants(calibration: &Calibration, width: Option<usize>) -> String {
@@ -42,6 +42,28 @@ pub fn errors(calibration: &Calibration, width: Option<usize>) -> String {
         "\nErrors of predicted times on groups held out, mean (median): of the law, of its smooth joint alone, of a hard \
          maximum and of a plain sum in its place, and of the law on decode's cases. The 90 % interval holds this share \
          of them, and is this wide.\n\n{}\n",
+        laid_out(&table)
+    )
+}
+
+/// How well the laws foretell another run's cases.
+pub fn foretold(foretold: &[Foretold], width: Option<usize>) -> String {
+    let mut table = ruled(width);
+    table.set_header(["Law", "Of", "Cases", "Error", "Worst", "In interval"]);
+    for of in foretold {
+        let (inside, cases) = (of.inside(), of.cases.len());
+        table.add_row([
+            format!("{} {}", of.operation, of.subject),
+            of.group.clone(),
+            cases.to_string(),
+            error(&of.errors),
+            percent(of.worst()),
+            format!("{inside} of {cases}"),
+        ]);
+    }
+    format!(
+        "\nErrors of the times that these laws foretell of the other run, mean (median), and how many of its cases lie in \
+         their 90 % interval.\n\n{}\n",
         laid_out(&table)
     )
 }

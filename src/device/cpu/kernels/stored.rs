@@ -164,15 +164,17 @@ pub(super) fn part(count: usize, place: crate::device::cpu::pool::Place<'_>) -> 
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     let bounded = x.clamp(-87.0, 88.0);
-    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number; between the two, the number's last bits are
+    // that whole number.
     const ROUND: f32 = 12_582_912.0;
-    let whole = (bounded * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = bounded * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
     let rest = (bounded - whole * 0.693_359_4) - whole * -2.121_944_4e-4;
     let mut sum = 1.987_569_2e-4_f32;
     for factor in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         sum = sum * rest + factor;
     }
-    let power = f32::from_bits(((whole as i32 + 127) << 23).cast_unsigned());
+    let power = f32::from_bits((shifted.to_bits() + 127) << 23);
     let result = (sum * rest * rest + rest + 1.0) * power;
     if x < -87.0 { 0.0 } else { result }
 }
