@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::known::{Known, exponent};
+use super::law::{Join, Law, Role, Row};
+use super::solve::solve;
 use super::{Ceilings, ComputeCeiling, Measured, measured};
 use crate::llm::{self, DecodeShape};
 use crate::record::{Case, OperationWork, Precision, Run, Work};
@@ -36,6 +39,23 @@ pub struct DecodeCurve {
     pub crossover: Option<Estimate>,
     /// What each operation takes, at batches that were timed step by step.
     pub breakdowns: Vec<Breakdown>,
+    /// The curve as two rates, where it has [`FITTED_LEAST`] steps and more.
+    pub fit: Option<CurveFit>,
+}
+
+/// Fewest batches that a curve is fitted to: one more than it has constants.
+pub const FITTED_LEAST: usize = 4;
+
+/// A curve's steps as reading joined with computing, by the one form of every law: at what rates this model's steps read
+/// and compute, gaps and attention within them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurveFit {
+    /// Bytes per second.
+    pub bandwidth: f64,
+    /// Operations per second.
+    pub throughput: f64,
+    /// Seconds of each of the curve's steps.
+    pub times_s: Vec<f64>,
 }
 
 /// One step.
@@ -154,7 +174,40 @@ pub fn decode_curves(run: &Run, device: u32) -> Vec<DecodeCurve> {
             kinds.entry(kind).or_default().push(item);
         }
     }
-    kinds.into_iter().filter_map(|(kind, items)| curve(kind, &items)).collect()
+    let known = Known::of(&[(run, device)], None);
+    let fitted = |mut curve: DecodeCurve| {
+        curve.fit = fitted(&known, &curve);
+        curve
+    };
+    kinds.into_iter().filter_map(|(kind, items)| curve(kind, &items)).map(fitted).collect()
+}
+
+/// Wide priors: the device's ceilings say about where the rates lie, and the curve says where.
+fn fitted(known: &Known, curve: &DecodeCurve) -> Option<CurveFit> {
+    let row = |step: &DecodeStep| Row {
+        time_s: step.time.value,
+        cluster: String::new(),
+        amounts: [0.0; 4],
+        bytes: step.work.bytes().0 as f64,
+        flop: step.work.operations().0 as f64,
+        reached: None,
+        at: [0.0; 3],
+        decodes: true,
+    };
+    let rows: Vec<Row> = curve.steps.iter().map(row).collect();
+    if rows.len() < FITTED_LEAST {
+        return None;
+    }
+    let parameters = vec![
+        known.bandwidth(Role::Bandwidth, 1.0, &rows, |row| row.bytes),
+        known.throughput(curve.precision, 1.0, 1.0, &rows),
+        exponent(),
+    ];
+    let law = Law { parameters, join: Join::Smooth };
+    let logs = solve(&law, &rows.iter().collect::<Vec<_>>(), None)?;
+    let at = law.at(&logs);
+    let times_s = rows.iter().map(|row| at.time(row, &mut [0.0; 3])).collect();
+    Some(CurveFit { bandwidth: logs[0].exp(), throughput: logs[1].exp(), times_s })
 }
 
 fn curve((model, precision, context, unusual): Kind, items: &[&Measured]) -> Option<DecodeCurve> {
@@ -188,7 +241,19 @@ fn curve((model, precision, context, unusual): Kind, items: &[&Measured]) -> Opt
     };
     let breakdowns = items.iter().filter(by_operation).filter_map(breakdown).collect();
     let crossover = crossover(&steps);
-    Some(DecodeCurve { model, precision, context, unusual, layers, share_layers, steps, costs, crossover, breakdowns })
+    Some(DecodeCurve {
+        model,
+        precision,
+        context,
+        unusual,
+        layers,
+        share_layers,
+        steps,
+        costs,
+        crossover,
+        breakdowns,
+        fit: None,
+    })
 }
 
 fn step(item: &Measured) -> Option<DecodeStep> {

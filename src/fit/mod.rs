@@ -24,7 +24,7 @@ mod step;
 use std::cmp::Ordering;
 
 pub use calibration::{Allowed, CALIBRATION_VERSION, Calibration, Ceiling, FitError, Source};
-pub use decoding::{Breakdown, CROSSOVER, DecodeCurve, DecodeStep, LayerCost, decode_curves};
+pub use decoding::{Breakdown, CROSSOVER, CurveFit, DecodeCurve, DecodeStep, FITTED_LEAST, LayerCost, decode_curves};
 pub use discrepancy::Discrepancy;
 pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
 pub use foretell::{ForetellError, Foretold};

@@ -77,6 +77,28 @@ fn the_crossover_lies_between_the_batches_around_it() {
 }
 
 #[test]
+fn a_curve_is_fitted_as_two_rates() {
+    // 270 MB and, for each sequence, as many operations: 0.25 of the former's time at 64.
+    let rates = (27e9, 432e9);
+    let time = |batch: u64| {
+        let (read, compute) = (270.001e6 / rates.0, batch as f64 * 270e6 / rates.1);
+        (read * read + compute * compute).sqrt()
+    };
+    let batches = [1, 16, 64, 256, 1024];
+    let curve = |count: usize| {
+        let steps = batches[..count].iter().map(|batch| step(*batch, LAYERS, time(*batch)));
+        decode_curves(&run(steps.collect()), 0).remove(0)
+    };
+    let whole = curve(5);
+    let fit = whole.fit.expect("enough batches");
+    assert!((fit.bandwidth / rates.0 - 1.0).abs() < 0.05 && (fit.throughput / rates.1 - 1.0).abs() < 0.05, "{fit:?}");
+    for (step, fitted) in whole.steps.iter().zip(&fit.times_s) {
+        assert!((fitted / time(step.batch) - 1.0).abs() < 0.03, "{}: {fitted}", step.batch);
+    }
+    assert!(curve(3).fit.is_none(), "three batches have no fit of three constants");
+}
+
+#[test]
 fn layers_and_the_rest_of_a_step_are_told_apart() {
     let mut partial = sample();
     // Of a model with more layers than were measured, the whole is extrapolated.

@@ -9,7 +9,7 @@ use super::{Cell, Column, Row, Table};
 use crate::fit::{Breakdown, CROSSOVER, Ceilings, DecodeCurve};
 use crate::report::number::{self, Shown, percent};
 use crate::summary::Estimate;
-use crate::units::prefix;
+use crate::units::{prefix, with_prefix};
 
 /// Tokens per second that the articles want of a chat.
 const WANTED: f64 = 30.0;
@@ -125,6 +125,11 @@ impl Decoding<'_> {
             if bound.len() > 1 && curves.len() <= 2 {
                 drawn.push(Curve { name: format!("{}: its bound", name(curve)), points: bound, band: Vec::new() });
             }
+            if let Some(fit) = curve.fit.as_ref().filter(|_| curves.len() <= 2) {
+                let steps = curve.steps.iter().zip(&fit.times_s);
+                let points = steps.map(|(step, time)| (step.batch as f64, of(step.batch as f64, *time))).collect();
+                drawn.push(Curve { name: format!("{}: the fit", name(curve)), points, band: Vec::new() });
+            }
             if let (Some(crossover), Some(first)) = (curve.crossover, curve.steps.first()) {
                 let time = CROSSOVER * first.time.value;
                 marks.push(Mark {
@@ -189,10 +194,16 @@ fn crossover(curve: &DecodeCurve) -> String {
 
 fn caption(curves: &[&DecodeCurve]) -> String {
     let crossovers: Vec<String> = curves.iter().map(|curve| crossover(curve)).filter(|text| !text.is_empty()).collect();
+    let fits = curves.iter().filter_map(|curve| Some((curve, curve.fit.as_ref()?))).map(|(curve, fit)| {
+        let (bandwidth, throughput) = (with_prefix(fit.bandwidth, "B/s"), with_prefix(fit.throughput, "FLOP/s"));
+        format!("The fit of {} reads at {bandwidth} and computes at {throughput}.", name(curve))
+    });
+    let fits: Vec<String> = fits.collect();
     format!(
         "One new token for every sequence of the batch. While reading the parameters is what takes the time, more sequences \
-         cost little; then the line rises. Its bound is what the device's own read bandwidth and arithmetic ask for. {}",
-        crossovers.join(" ")
+         cost little; then the line rises. Its bound is what the device's own read bandwidth and arithmetic ask for. {} {}",
+        crossovers.join(" "),
+        fits.join(" ")
     )
 }
 
