@@ -138,6 +138,9 @@ fn every_way_to_run_every_kernel_is_right_at_awkward_sizes() {
     }
     // More than one segment of signed sums, and one of other length.
     cases.extend(["f16", "bf16"].map(|precision| matmul([3, 300, 400], precision)));
+    // Several strips over several blocks of k's, and more rows and columns than a block has.
+    cases.extend(["f16", "bf16"].map(|precision| matmul([20, 130, 600], precision)));
+    cases.extend(["f16", "bf16"].map(|precision| matmul([100, 1000, 30], precision)));
     cases.extend(["after_all", "after_each"].map(|wait| launch(all, wait)));
     for words in [16, 17, 100, 255, 256, 1000, 4099, 70_001] {
         cases.extend([1, all].map(|threads| cache(words * 4, "private", threads)));
