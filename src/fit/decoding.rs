@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::known::{Known, exponent};
 use super::law::{Join, Law, Role, Row};
 use super::solve::solve;
+use super::step::kv_bytes;
 use super::{Ceilings, ComputeCeiling, Measured, measured};
 use crate::llm::{self, DecodeShape};
 use crate::record::{Case, OperationWork, Precision, Run, Work};
@@ -67,6 +68,8 @@ pub struct DecodeStep {
     pub time: Estimate,
     /// What it moves and computes.
     pub work: Work,
+    /// Bytes of it that are keys and values; `None` where the catalogue lacks the model.
+    pub kv_b: Option<u64>,
     /// Joules drawn for each token, where the device tells its power.
     pub joules: Option<f64>,
     /// Key of its case.
@@ -262,7 +265,10 @@ fn step(item: &Measured) -> Option<DecodeStep> {
     let samples = item.record.outcome.measurement()?.samples.iter().filter(|sample| sample.rejected.is_none());
     let power = Sorted::new(samples.filter_map(|sample| sample.power_w).map(|power| power.get()));
     let joules = power.map(|power| power.median() * time.value / batch as f64);
-    Some(DecodeStep { batch, time, work: item.record.work.clone(), joules, case: item.record.case.key() })
+    let case = &item.record.case;
+    let kv_b = case.count("layers").zip(case.count("context"));
+    let kv_b = kv_b.and_then(|(layers, context)| kv_bytes(case, layers, batch, context));
+    Some(DecodeStep { batch, time, work: item.record.work.clone(), kv_b, joules, case: case.key() })
 }
 
 /// Both costs from the line through two points; their intervals from the ends of both times.

@@ -1,6 +1,8 @@
 //! Cases of another run, foretold by a calibration's laws and held against what was measured: what the laws are worth on
 //! a model, a shape or a size that they have not seen.
 
+use std::collections::BTreeSet;
+
 use super::calibration::{last_cache_b, operations};
 use super::fitted::{Fitted, Prepared};
 use super::held_out::{CONFIDENCE, Errors};
@@ -8,9 +10,12 @@ use super::known::Known;
 use super::law::Row;
 use super::{Calibration, measured, step};
 use crate::hardware::Gpu;
-use crate::record::Run;
+use crate::record::{DeviceInfo, Run};
 use crate::stats::Sorted;
 use crate::summary::Estimate;
+
+/// Operation, kind and cluster.
+type Group = (&'static str, String, String);
 
 /// The cases of one shape, model or size under one law.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +26,8 @@ pub struct Foretold {
     pub subject: String,
     /// The model, shape or size.
     pub group: String,
+    /// Whether the laws rest on cases of it: then nothing was foretold, and errors tell how the machine changed.
+    pub seen: bool,
     /// Measured and predicted time of each case, in seconds, the prediction with its 90 % interval.
     pub cases: Vec<(f64, Estimate)>,
     /// Errors of the predictions.
@@ -59,24 +66,35 @@ impl Foretold {
 }
 
 impl Calibration {
-    /// Every case of a run that a law is about, by law and group.
+    /// Every case of a run that a law is about, by law and group. `fitted` are the runs that the laws rest on.
     ///
     /// # Errors
     /// [`ForetellError`] for a run that the laws rest on, of another device, or without such cases.
-    pub fn foretell(&self, run: &Run, gpu: Option<&Gpu>) -> Result<Vec<Foretold>, ForetellError> {
+    pub fn foretell(&self, fitted: &[Run], run: &Run, gpu: Option<&Gpu>) -> Result<Vec<Foretold>, ForetellError> {
         let id = &run.header.run_id;
         if self.sources.iter().any(|source| source.run_id == *id) {
             return Err(ForetellError::Seen(id.clone()));
         }
-        let names: Vec<&str> = run.header.devices.iter().map(|info| info.name.as_str()).collect();
-        let Some(device) = names.iter().position(|name| *name == self.device) else {
+        let infos = &run.header.devices;
+        // Of several devices fitted together the name is all of theirs. An emulator's times are no hardware's.
+        let alike = |info: &DeviceInfo| {
+            self.device.split(" and ").any(|name| name == info.name) && info.is_publishable() == self.publishable
+        };
+        let Some(device) = infos.iter().position(alike) else {
+            let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
             return Err(ForetellError::Device { laws: self.device.clone(), run: names.join(", ") });
         };
-        let devices = [(run, device as u32)];
-        let (known, items) = (Known::of(&devices, gpu), measured(run, device as u32));
-        let mut prepared = operations(&known, &items, last_cache_b(&devices));
-        prepared.extend(step::prepare(&known, &items, &self.laws));
-        let mut foretold: Vec<Foretold> = prepared.iter().flat_map(|prepared| self.cases(prepared)).collect();
+        let groups = fitted.iter().flat_map(|run| {
+            let devices = 0..run.header.devices.len() as u32;
+            devices.flat_map(|device| self.prepared(run, device, gpu)).collect::<Vec<_>>()
+        });
+        let group = |prepared: Prepared| {
+            let rows = prepared.rows.into_iter();
+            rows.map(move |row| (prepared.operation, prepared.subject.clone(), row.cluster)).collect::<Vec<_>>()
+        };
+        let seen: BTreeSet<Group> = groups.flat_map(group).collect();
+        let prepared = self.prepared(run, device as u32, gpu);
+        let mut foretold: Vec<Foretold> = prepared.iter().flat_map(|prepared| self.cases(prepared, &seen)).collect();
         foretold.sort_by(|a, b| (&a.operation, &a.subject, &a.group).cmp(&(&b.operation, &b.subject, &b.group)));
         if foretold.is_empty() {
             let laws: Vec<String> = self.laws.iter().map(|law| format!("{} {}", law.operation, law.subject)).collect();
@@ -85,7 +103,16 @@ impl Calibration {
         Ok(foretold)
     }
 
-    fn cases(&self, prepared: &Prepared) -> Vec<Foretold> {
+    /// A device's cases, by operation.
+    fn prepared(&self, run: &Run, device: u32, gpu: Option<&Gpu>) -> Vec<Prepared> {
+        let devices = [(run, device)];
+        let (known, items) = (Known::of(&devices, gpu), measured(run, device));
+        let mut prepared = operations(&known, &items, last_cache_b(&devices));
+        prepared.extend(step::prepare(&known, &items, &self.laws));
+        prepared
+    }
+
+    fn cases(&self, prepared: &Prepared, seen: &BTreeSet<Group>) -> Vec<Foretold> {
         let Some(law) = self.law(prepared.operation, &prepared.subject) else { return Vec::new() };
         let mut groups: Vec<&str> = prepared.rows.iter().map(|row| row.cluster.as_str()).collect();
         groups.sort_unstable();
@@ -95,7 +122,8 @@ impl Calibration {
             let cases: Vec<_> = rows.filter_map(|row| Some((row.time_s, predicted(prepared, law, row)?))).collect();
             let errors = Errors::of(cases.iter().map(|(time_s, predicted)| (time_s / predicted.value).ln()))?;
             let (operation, subject) = (law.operation.clone(), law.subject.clone());
-            Some(Foretold { operation, subject, group: group.to_owned(), cases, errors })
+            let seen = seen.contains(&(prepared.operation, subject.clone(), group.to_owned()));
+            Some(Foretold { operation, subject, group: group.to_owned(), seen, cases, errors })
         };
         groups.into_iter().filter_map(group).collect()
     }

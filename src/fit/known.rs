@@ -10,7 +10,7 @@ use crate::units::Hertz;
 
 /// Share of a datasheet's bandwidth that programs usually reach.
 const BANDWIDTH_SHARE: f64 = 0.85;
-/// Share of a datasheet's peak that products usually reach.
+/// Share of a peak, a datasheet's or a measured one of multiply-adds, that products usually reach.
 const PEAK_SHARE: f64 = 0.8;
 /// The fixed cost of a launch where none was measured; its prior is as wide as a factor of e either way.
 const LAUNCH_S: f64 = 5e-6;
@@ -85,7 +85,7 @@ impl Known {
     pub fn throughput(&self, precision: Precision, share: f64, sigma: f64, rows: &[Row]) -> Parameter {
         let limit = self.throughput_limit(precision);
         let best = fastest(rows.iter().map(|row| row.flop / row.time_s));
-        let fallback = best.max(self.vector.get(&precision).copied().unwrap_or(0.0));
+        let fallback = best.max(PEAK_SHARE * self.vector.get(&precision).copied().unwrap_or(0.0));
         let prior = limit.map_or(fallback, |limit| share * PEAK_SHARE * limit);
         Parameter { name: "throughput", unit: "FLOP/s", role: Role::Throughput, prior, sigma, limit }
     }

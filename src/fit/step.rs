@@ -56,7 +56,7 @@ fn row(item: &Measured) -> Option<Row> {
 }
 
 /// Bytes of keys and values that a step of a model of the catalogue reads.
-fn kv_bytes(case: &Case, layers: u64, batch: u64, context: u64) -> Option<u64> {
+pub(super) fn kv_bytes(case: &Case, layers: u64, batch: u64, context: u64) -> Option<u64> {
     let model = llm::find(case.word("model")?).ok()?;
     let shape = llm::DecodeShape::new(&model, 1, 1, Some(layers)).ok()?;
     let precision: Precision = case.word("precision")?.parse().ok()?;

@@ -133,6 +133,7 @@ fn products_of_16_bit_numbers_are_right_by_every_plan_of_every_instruction_set()
         [9, 1, 5],
         [33, 50, 300],
         [200, 481, 17],
+        [100, 1000, 260],
     ];
     let mut cpu = open();
     for format in [Precision::F16, Precision::Bf16] {

@@ -96,6 +96,18 @@ fn a_curve_is_fitted_as_two_rates() {
         assert!((fitted / time(step.batch) - 1.0).abs() < 0.03, "{}: {fitted}", step.batch);
     }
     assert!(curve(3).fit.is_none(), "three batches have no fit of three constants");
+    // Said beside the picture; the throughput only where arithmetic takes part.
+    let told = |batches: &[u64]| {
+        let steps = batches.iter().map(|batch| step(*batch, LAYERS, time(*batch)));
+        let view = View::of(&[run(steps.collect())]);
+        view.plots().map(|plot| plot.caption.clone()).collect::<String>()
+    };
+    let (wide, narrow) = (told(&batches), told(&[1, 2, 3, 4]));
+    assert!(
+        wide.contains("The fit of smollm2_135m bf16, context 256 reads at 27") && wide.contains("computes at 4"),
+        "{wide}"
+    );
+    assert!(narrow.contains("is bound by arithmetic at none of these batches"), "{narrow}");
 }
 
 #[test]

@@ -304,6 +304,9 @@ fn attention_weighs_values_by_their_scores() {
         Attention { rows: 1, of: of(2, 1, 256), context: 1000, scale: 128.0, ..plain },
         Attention { rows: 2, of: of(4, 2, 64), context: 100, splits: 3, ..plain },
         Attention { rows: 5, of: of(2, 2, 48), context: 17, splits: 3, ..plain },
+        // Heads that fill no whole number of registers, and groups of odd sizes.
+        Attention { rows: 2, of: of(7, 1, 24), context: 37, ..plain },
+        Attention { rows: 2, of: of(18, 2, 200), context: 53, ..plain },
         Attention { of: of(8, 1, 128), context: 1000, first: 3, splits: 3, paged: true, scale: 32.0, ..plain },
         Attention { rows: 1, of: of(14, 2, 64), context: 1000, splits: 70, ..plain },
         Attention { rows: 2, of: of(2, 1, 256), context: 100, splits: 9, paged: true, ..plain },

@@ -48,10 +48,11 @@ struct Arguments {
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let allowed = Allowed { emulated: arguments.allow_emulated, together: arguments.together };
-    let calibration = of(&arguments.runs, allowed)?;
+    let runs = all(&arguments.runs)?;
+    let calibration = fitted(&runs, allowed)?;
     let foretold = arguments.foretell.as_ref().map(|path| {
         let run = load(path)?;
-        calibration.foretell(&run, identified(&run)?.as_ref()).map_err(Failure::usage)
+        calibration.foretell(&runs, &run, identified(&run)?.as_ref()).map_err(Failure::usage)
     });
     let foretold = foretold.transpose()?;
     if let Some(out) = &arguments.out {
@@ -71,10 +72,17 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// The calibration of runs that files hold.
 pub fn of(paths: &[PathBuf], allowed: Allowed) -> Result<Calibration, Failure> {
-    let runs = paths.iter().map(|path| load(path)).collect::<Result<Vec<Run>, Failure>>()?;
+    fitted(&all(paths)?, allowed)
+}
+
+fn all(paths: &[PathBuf]) -> Result<Vec<Run>, Failure> {
+    paths.iter().map(|path| load(path)).collect()
+}
+
+fn fitted(runs: &[Run], allowed: Allowed) -> Result<Calibration, Failure> {
     let named = runs.iter().find(|run| !run.header.devices.is_empty());
     let gpu = named.map(identified).transpose()?.flatten();
-    Calibration::of(&runs, gpu.as_ref(), allowed).map_err(Failure::usage)
+    Calibration::of(runs, gpu.as_ref(), allowed).map_err(Failure::usage)
 }
 
 /// A run, with what is to be noted of its file said.

@@ -54,7 +54,7 @@ pub fn foretold(foretold: &[Foretold], width: Option<usize>) -> String {
         let (inside, cases) = (of.inside(), of.cases.len());
         table.add_row([
             format!("{} {}", of.operation, of.subject),
-            of.group.clone(),
+            format!("{}{}", of.group, if of.seen { " (seen)" } else { "" }),
             cases.to_string(),
             error(&of.errors),
             percent(of.worst()),
@@ -63,7 +63,7 @@ pub fn foretold(foretold: &[Foretold], width: Option<usize>) -> String {
     }
     format!(
         "\nErrors of the times that these laws foretell of the other run, mean (median), and how many of its cases lie in \
-         their 90 % interval.\n\n{}\n",
+         their 90 % interval. Of what is marked as seen the laws know other cases.\n\n{}\n",
         laid_out(&table)
     )
 }

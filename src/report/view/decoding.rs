@@ -125,7 +125,7 @@ impl Decoding<'_> {
             if bound.len() > 1 && curves.len() <= 2 {
                 drawn.push(Curve { name: format!("{}: its bound", name(curve)), points: bound, band: Vec::new() });
             }
-            if let Some(fit) = curve.fit.as_ref().filter(|_| curves.len() <= 2) {
+            if let Some(fit) = curve.fit.as_ref().filter(|_| shows_fits(curves)) {
                 let steps = curve.steps.iter().zip(&fit.times_s);
                 let points = steps.map(|(step, time)| (step.batch as f64, of(step.batch as f64, *time))).collect();
                 drawn.push(Curve { name: format!("{}: the fit", name(curve)), points, band: Vec::new() });
@@ -192,13 +192,28 @@ fn crossover(curve: &DecodeCurve) -> String {
     }
 }
 
+/// Whether there is room for the fits beside the curves.
+fn shows_fits(curves: &[&DecodeCurve]) -> bool {
+    curves.len() <= 2
+}
+
+/// The fit in a sentence. Its throughput is told only where arithmetic takes half as long as reading at the last batch:
+/// elsewhere it is what was supposed before.
+fn fit(curve: &DecodeCurve) -> Option<String> {
+    let (fit, last) = (curve.fit.as_ref()?, curve.steps.last()?);
+    let read = last.work.bytes().0 as f64 / fit.bandwidth;
+    let compute = last.work.operations().0 as f64 / fit.throughput;
+    let computes = match compute >= 0.5 * read {
+        true => format!("computes at {}", with_prefix(fit.throughput, "FLOP/s")),
+        false => "is bound by arithmetic at none of these batches".to_owned(),
+    };
+    let bandwidth = with_prefix(fit.bandwidth, "B/s");
+    Some(format!("The fit of {} reads at {bandwidth} and {computes}, gaps and attention within.", name(curve)))
+}
+
 fn caption(curves: &[&DecodeCurve]) -> String {
     let crossovers: Vec<String> = curves.iter().map(|curve| crossover(curve)).filter(|text| !text.is_empty()).collect();
-    let fits = curves.iter().filter_map(|curve| Some((curve, curve.fit.as_ref()?))).map(|(curve, fit)| {
-        let (bandwidth, throughput) = (with_prefix(fit.bandwidth, "B/s"), with_prefix(fit.throughput, "FLOP/s"));
-        format!("The fit of {} reads at {bandwidth} and computes at {throughput}.", name(curve))
-    });
-    let fits: Vec<String> = fits.collect();
+    let fits: Vec<String> = curves.iter().filter(|_| shows_fits(curves)).filter_map(|curve| fit(curve)).collect();
     format!(
         "One new token for every sequence of the batch. While reading the parameters is what takes the time, more sequences \
          cost little; then the line rises. Its bound is what the device's own read bandwidth and arithmetic ask for. {} {}",

@@ -1,5 +1,5 @@
 //! `attention`: one query for each head against a KV cache. Blocks of sixteen tokens are made ready once for all heads
-//! that share them, and stay in the first cache meanwhile: keys turned, so that a register holds the same place of many
+//! that share them, and stay in the first cache meanwhile (up to heads of 128): keys turned, so that a register holds the same place of many
 //! tokens and no sum goes across it, values as they are.
 
 use std::ops::Range;

@@ -174,7 +174,7 @@ pub(super) fn exp(x: f32) -> f32 {
     for factor in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         sum = sum * rest + factor;
     }
-    let power = f32::from_bits((shifted.to_bits() + 127) << 23);
+    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     let result = (sum * rest * rest + rest + 1.0) * power;
     if x < -87.0 { 0.0 } else { result }
 }

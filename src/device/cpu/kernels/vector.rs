@@ -3,6 +3,8 @@
 //! Everything here is inlined into functions compiled for the right instruction set (`compiled_for!`);
 //! called from elsewhere it would be slow, and on an older processor illegal.
 
+use std::hint::black_box;
+
 /// A register of 32-bit words, also read as binary32 numbers.
 pub(super) trait Words: Copy {
     /// Words in a register.
@@ -211,12 +213,13 @@ pub(super) struct PackedPortable([i32; 8]);
 
 portable_numbers!(PackedPortable, i32, |x: i32, a: i32, _b: i32| x.wrapping_add(dot4(x, a)));
 
-/// Eight sums of products of pairs of bfloat16 in portable code.
+/// Eight sums of products of pairs of bfloat16 in portable code. The operands of a chain never change: hidden from the
+/// compiler, they are multiplied in every step, and not once for all.
 #[derive(Clone, Copy)]
 pub(super) struct PairsPortable([f32; 8]);
 
 portable_numbers!(PairsPortable, f32, |x: f32, a: f32, b: f32| x
-    + (half_of(a, 16) * half_of(b, 16) + half_of(a, 0) * half_of(b, 0)));
+    + (half_of(black_box(a), 16) * half_of(b, 16) + half_of(black_box(a), 0) * half_of(b, 0)));
 
 /// The number of bfloat16 in a word's lower half, moved up by 16 bits, or in its upper one.
 #[inline(always)]

@@ -278,14 +278,18 @@ impl Strip {
         // SAFETY: as for `pack_rows`.
         unsafe {
             for column in 0..self.wide {
+                let to = to.add(column);
+                if column >= self.width.count {
+                    for step in steps.clone() {
+                        to.add(step * self.wide).write(0);
+                    }
+                    continue;
+                }
                 let from = b.add((self.width.start + column) * task.k + self.depth.start);
                 for step in steps.clone() {
                     let number = from.add(step * L::DEPTH);
-                    let lane = match column < self.width.count {
-                        true => L::lane::<F>(number.read(), number.add(L::DEPTH - 1).read()),
-                        false => 0,
-                    };
-                    to.add(step * self.wide + column).write(lane);
+                    let lane = L::lane::<F>(number.read(), number.add(L::DEPTH - 1).read());
+                    to.add(step * self.wide).write(lane);
                 }
             }
         }
