@@ -135,6 +135,8 @@ impl Calibration {
         fit(matmul::prepare(&known, &items), &mut laws);
         fit(attention::prepare(&known, &items), &mut laws);
         fit(experts::prepare(&known, &items), &mut laws);
+        let uneven = experts::prepare_uneven(&known, &items, &laws);
+        fit(uneven, &mut laws);
         fit(collective::prepare(&known, &items), &mut laws);
         let steps = step::prepare(&known, &items, &laws);
         fit(steps, &mut laws);

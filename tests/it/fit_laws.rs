@@ -22,11 +22,11 @@ fn sheet() -> Gpu {
     hardware::find("h100_sxm").expect("a datasheet")
 }
 
-fn fit(records: Vec<Record>) -> Calibration {
+pub fn fit(records: Vec<Record>) -> Calibration {
     Calibration::of(&[h100(records)], Some(&sheet()), Allowed::default()).expect("a calibration")
 }
 
-fn joint(read: f64, compute: f64, exponent: f64) -> f64 {
+pub fn joint(read: f64, compute: f64, exponent: f64) -> f64 {
     (read.powf(exponent) + compute.powf(exponent)).powf(1.0 / exponent)
 }
 
@@ -68,7 +68,7 @@ pub fn products(world: World, sides: &[u64], rows: &[u64], seed: u64) -> Vec<Rec
     records
 }
 
-fn law<'a>(calibration: &'a Calibration, operation: &str, subject: &str) -> &'a Fitted {
+pub fn law<'a>(calibration: &'a Calibration, operation: &str, subject: &str) -> &'a Fitted {
     calibration.law(operation, subject).unwrap_or_else(|| panic!("{operation} {subject}: {:?}", calibration.missing))
 }
 

@@ -102,6 +102,20 @@ fn each_kind_of_table_keeps_to_its_axes() {
 }
 
 #[test]
+fn experts_without_a_gate_have_two_matrices_whatever_the_kernel_is_called() {
+    let (run, _) = imported(&["--system", "h200_sxm", "--framework", "vllm"]);
+    let of = |hidden: u64| run.records.iter().filter(move |record| record.case.count("hidden") == Some(hidden));
+    for (hidden, matrices) in [(2688, Some(2)), (1024, Some(2)), (4096, None)] {
+        assert_eq!(of(hidden).count(), 2, "hidden {hidden}");
+        assert!(of(hidden).all(|record| record.case.count("matrices") == matrices), "hidden {hidden}");
+    }
+    // With a third matrix 64 tokens through those of Nemotron 3 Nano would be 1.3 times as fast as memory.
+    let record = of(2688).max_by_key(|record| record.case.count("tokens")).unwrap();
+    let rate = record.work.bytes().0 as f64 / times(record)[0];
+    assert!((4.0e12..4.2e12).contains(&rate), "{rate}");
+}
+
+#[test]
 fn messages_are_counted_in_bytes_and_collectives_stand_alone() {
     let (run, _) = imported(&["--system", "a100_sxm", "--framework", "nccl"]);
     let sizes: Vec<u64> = run.records.iter().filter_map(|record| record.case.count("size")).collect();
