@@ -5,8 +5,8 @@ use rooflint::record::{AxisValue, Precision, Quantity, Record};
 use rooflint::stats::SplitMix64;
 use serde_json::Value;
 
-use super::fit_laws::{ROWS, SIDES, WORLD, fit, joint, law, products};
-use super::support::{case, normal, record, work};
+use super::fit_laws::{ROWS, SIDES, WORLD, attention, fit, joint, law, products};
+use super::support::{case, measured, normal, record, seconds, work};
 
 /// Layers, and parameters of a layer, of models like those that are served.
 const MODELS: [(&str, u64, u64); 4] =
@@ -147,4 +147,61 @@ fn a_kernel_that_reads_experts_slowly_is_slow_and_not_uneven() {
     }
     let skew = law(&calibration, "moe", "bf16, power_law_1.01").value("skew").unwrap();
     assert!((skew - 0.75).abs() < 0.15, "{skew}");
+}
+
+#[test]
+fn a_model_is_tried_on_an_interval_that_it_had_no_part_in() {
+    // Held out with it among the others' fits, its tenth would show in their errors and widen its own interval.
+    let held = held_out(steps(&[0.1, 0.0, 0.0, 0.0], 0.02, 13, |_, _| 1.0));
+    assert!((0.7..0.85).contains(&held.coverage), "{held:?}");
+    // One model of four: that says very little of the next.
+    assert!(held.coverage_within[0] < 0.5 && held.coverage_within[1] > 0.85, "{held:?}");
+}
+
+#[test]
+fn errors_come_in_an_order_that_goes_with_no_draw() {
+    let shapes = fit(products(WORLD, &SIDES, &ROWS, 3));
+    let residuals = &law(&shapes, "matmul", "bf16").held_out.residuals;
+    let middle = (residuals.len() - 1) as f64 / 2.0;
+    let product = |(at, residual): (usize, &f64)| (at as f64 - middle) * residual;
+    let (along, square) = (residuals.iter().enumerate().map(product).sum::<f64>(), |values: Vec<f64>| {
+        values.iter().map(|value| value * value).sum::<f64>().sqrt()
+    });
+    let places = square((0..residuals.len()).map(|at| at as f64 - middle).collect());
+    assert!((along / (places * square(residuals.clone()))).abs() < 0.25, "{residuals:?}");
+}
+
+#[test]
+fn a_tenth_of_the_cases_four_times_as_slow_moves_no_constant_far() {
+    let mut records = products(WORLD, &SIDES, &ROWS, 17);
+    for record in records.iter_mut().step_by(10) {
+        let slow = record.outcome.measurement().unwrap().samples[0].elapsed_s.get() * 4.0;
+        measured(record).samples[0].elapsed_s = seconds(slow);
+    }
+    let calibration = fit(records);
+    let law = law(&calibration, "matmul", "bf16");
+    // Least squares would take all to be 15 % slower.
+    for (name, truth) in [("bandwidth", 2.8e12), ("throughput", 700e12)] {
+        let found = law.value(name).unwrap();
+        assert!((found / truth - 1.0).abs() < 0.06, "{name}: {:?}", law.constants);
+    }
+}
+
+#[test]
+fn no_draw_is_faster_than_the_datasheet() {
+    // Cases that say next to nothing of a bandwidth leave it as wide as its prior.
+    let calibration = fit(attention(2e-3, 2.8e12, &[64], 0.01));
+    let law = law(&calibration, "decode_attention", "bf16");
+    let draws: Vec<f64> = (0..law.draws.len()).filter_map(|at| law.draw("bandwidth", at)).collect();
+    assert!(draws.iter().all(|draw| *draw <= 3.35e12) && draws.len() == law.draws.len(), "{draws:?}");
+    assert!(draws.iter().any(|draw| *draw == 3.35e12), "the limit is within their reach: {draws:?}");
+}
+
+#[test]
+fn errors_of_nine_shapes_are_widened_for_the_tenth() {
+    let shapes = fit(products(WORLD, &SIDES[1..4], &ROWS, 19));
+    let held = &law(&shapes, "matmul", "bf16").held_out;
+    let given: f64 = held.residuals.iter().map(|residual| ((-residual).exp() - 1.0).abs()).sum();
+    let ratio = given / held.residuals.len() as f64 / held.errors.mean;
+    assert!((1.05..1.4).contains(&ratio), "{ratio}");
 }

@@ -409,12 +409,14 @@ fn whole_steps_of_a_model_that_was_held_out_are_foretold() {
             assert_eq!((law.clusters, law.held_out.groups), (4, 4));
             let held = &law.held_out;
             println!(
-                "{system} {framework}: mean {:.2} %, median {:.2} %; maximum {:.2} %, sum {:.2} %; {:.1} % in an interval of {:.1} %",
+                "{system} {framework}: mean {:.2} %, median {:.2} %; maximum {:.2} %, sum {:.2} %; {:.1} % ({:.0} to {:.0}) in an interval of {:.1} %",
                 100.0 * held.errors.mean,
                 100.0 * held.errors.median,
                 100.0 * held.maximum.mean,
                 100.0 * held.sum.mean,
                 100.0 * held.coverage,
+                100.0 * held.coverage_within[0],
+                100.0 * held.coverage_within[1],
                 100.0 * held.width
             );
             let most = if framework == "vllm" { most } else { 0.05 };
