@@ -268,6 +268,16 @@ fn work_follows_the_formulas() {
     assert_eq!(experts("power_law_1.2", 2).bytes_read_b.0, expert * 7 / 2 + 2 * 1024 * 2);
     assert_eq!(experts("balanced", 2).operations().0, 2 * 2 * 2 * 3 * 1024 * 2048);
 
+    // Of a layer on four GPUs each has a quarter of the weights and of the work, and all tokens.
+    let counts = [("tokens", 100), ("hidden", 1024), ("intermediate", 2048), ("top_k", 2), ("experts", 8)];
+    let counts = [&counts[..], &[("tensor", 2), ("expert_parallel", 2)]].concat();
+    let quarter = operations::work(&case("moe", &[("precision", "bf16"), ("routing", "balanced")], &counts)).unwrap();
+    assert_eq!(quarter.bytes_read_b.0, 8 * expert / 4 + 100 * 1024 * 2);
+    assert_eq!(4 * quarter.operations().0, experts("balanced", 100).operations().0);
+    // Products of 8-bit numbers are written in 16 bits.
+    let narrow = case("matmul", &[("precision", "fp8_e4m3")], &[("m", 3), ("n", 5), ("k", 7)]);
+    assert_eq!(operations::work(&narrow).unwrap().bytes_written_b.0, 3 * 5 * 2);
+
     let nothing = operations::work(&case("matmul", &[("precision", "nvfp4")], &[("m", 1), ("n", 1), ("k", 1)]));
     assert_eq!(nothing, Err(NoWork::Precision("nvfp4".to_owned())));
     // A table's largest numbers overflow nothing.
