@@ -2,7 +2,8 @@
 //!
 //! Time of a stage: `per step + per layer x layers + per sequence and layer x both + (tm^p + tc^p)^(1/p) + KV bytes / KV
 //! bandwidth`, with `tm` the time of reading the weights and `tc` that of the work on them; and, among tensor ranks, two
-//! all-reduces a layer. Uncertainty is pushed through as draws: every draw is one answer.
+//! all-reduces a layer. Where the fit found that some batches and contexts take longer in every model, all of it is that much
+//! longer. Uncertainty is pushed through as draws: every draw is one answer.
 
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use super::moe::Routing;
 use super::serving::{Bound, Deployment, Load, Served, Stage, decode};
 use super::training::FLOP_PER_PARAMETER_SERVED;
 use super::{CostError, communication};
-use crate::stats::Sorted;
+use crate::stats::{Discrepancy, Sorted};
 
 /// The constants of a step of decoding on one GPU, in SI units.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -58,8 +59,19 @@ pub struct StepLaw {
     /// Draws from what the measurements leave open.
     #[serde(skip)]
     pub draws: Vec<StepConstants>,
+    /// What the constants leave over, by the base-2 logarithms of batch and context, where a fit found some.
+    #[serde(skip)]
+    pub discrepancy: Option<Discrepancy>,
     /// What it rests on, in words.
     pub source: String,
+}
+
+impl StepLaw {
+    /// By how much steps of these sequences and tokens of context are longer than the constants say.
+    fn factor(&self, sequences: f64, context: f64) -> f64 {
+        let place = [sequences.max(1.0).log2(), context.max(1.0).log2(), 0.0];
+        self.discrepancy.as_ref().map_or(1.0, |field| field.at(place).exp())
+    }
 }
 
 /// What a stage does, as the constants see it.
@@ -111,7 +123,8 @@ pub fn decode_fitted(deployment: &Deployment, load: Load, law: &StepLaw, hidden:
             let deployment = &routed(deployment, constants);
             let micro_batches = deployment.micro_batches(load);
             let stage = deployment.stage(sequences, context, micro_batches, 1.0)?;
-            let time = constants.time_s(&work(deployment, &stage, hidden)) + overhead;
+            let work = work(deployment, &stage, hidden);
+            let time = constants.time_s(&work) * law.factor(work.sequences, context) + overhead;
             let stages = f64::from(deployment.layout.pipeline());
             Ok([time, (sequences / stage.micro_batch).max(stages) * time])
         };

@@ -132,8 +132,8 @@ impl Calibration {
             }
         };
         fit(operations(&known, &items, last_cache_b(devices)), &mut laws);
-        let steps = step::prepare(&known, &items, &laws);
-        fit(steps, &mut laws);
+        let dependents = dependents(&known, &items, &laws);
+        fit(dependents, &mut laws);
         missing.extend(absent(&laws, &missing));
         if laws.is_empty() {
             let needs =
@@ -159,14 +159,23 @@ impl Calibration {
     }
 }
 
-/// Every operation but whole steps, whose priors are the laws of these.
+/// The operations whose laws rest on no other.
 pub(super) fn operations(known: &Known, items: &[Measured], last_cache_b: f64) -> Vec<Prepared> {
     let each = [
         bandwidth::prepare(known, items, last_cache_b),
         matmul::prepare(known, items),
         attention::prepare(known, items),
         experts::prepare(known, items),
+    ];
+    each.into_iter().flatten().collect()
+}
+
+/// The others: those laws are the priors of some of them.
+pub(super) fn dependents(known: &Known, items: &[Measured], laws: &[Fitted]) -> Vec<Prepared> {
+    let each = [
+        experts::prepare_uneven(known, items, laws),
         collective::prepare(known, items),
+        step::prepare(known, items, laws),
     ];
     each.into_iter().flatten().collect()
 }

@@ -4,7 +4,7 @@ use std::array;
 use std::collections::BTreeMap;
 
 use super::Measured;
-use super::fitted::Prepared;
+use super::fitted::{Fitted, Prepared};
 use super::kinds::{Kinds, kernel, named};
 use super::known::{Known, exponent};
 use super::law::{Join, Law, Parameter, Reached, Role, Row, SKEW_STEP, SKEWS};
@@ -19,22 +19,35 @@ const BALANCED: &str = "balanced";
 /// Most tokens of a batch that decodes: beyond, every expert is read and arithmetic decides.
 const TOKENS_MOST: u64 = 512;
 
-/// Layers of experts, by precision, format of the weights and routing; kernels but for the usual one apart.
+/// Layers of experts whose tokens are spread evenly, by precision and format of the weights; kernels but for the usual one
+/// apart.
 pub fn prepare(known: &Known, items: &[Measured]) -> Vec<Prepared> {
+    of_routing(known, items, |routing| routing == BALANCED, &[])
+}
+
+/// The same of every other routing. `laws` are those of even routing: the same kernels read the same experts.
+pub fn prepare_uneven(known: &Known, items: &[Measured], laws: &[Fitted]) -> Vec<Prepared> {
+    of_routing(known, items, |routing| routing != BALANCED, laws)
+}
+
+/// A kind of mixture: precision, format of the weights, routing.
+type Kind = (Precision, String, String);
+
+fn of_routing(known: &Known, items: &[Measured], wanted: fn(&str) -> bool, laws: &[Fitted]) -> Vec<Prepared> {
     let mut kinds = Kinds::default();
     let mut reached = Cache::default();
     for item in items.iter().filter(|item| item.record.case.benchmark == ID) {
         let Some(precision) = item.summary.precision else { continue };
         let case = &item.record.case;
-        let routing = case.word("routing").unwrap_or("balanced").to_owned();
-        let row = row(item, precision, &routing, &mut reached);
-        let weights = case.word("weights").map_or(String::new(), |weights| format!(", weights {weights}"));
-        kinds.add((precision, format!("{weights}, {routing}")), kernel(item), row);
+        let routing = case.word("routing").unwrap_or(BALANCED).to_owned();
+        if wanted(&routing) {
+            let row = row(item, precision, &routing, &mut reached);
+            let weights = case.word("weights").map_or(String::new(), |weights| format!(", weights {weights}"));
+            kinds.add((precision, weights, routing), kernel(item), row);
+        }
     }
-    let prepared = |((precision, kind), kernel, rows): ((Precision, String), Option<String>, Vec<Row>)| {
-        prepared(known, precision, named(format!("{precision}{kind}"), kernel), rows)
-    };
-    kinds.into_each().into_iter().map(prepared).collect()
+    let each = kinds.into_each().into_iter();
+    each.map(|(kind, kernel, rows)| prepared(known, kind, kernel, rows, laws)).collect()
 }
 
 /// Distinct experts of layers seen before: many cases share one.
@@ -84,19 +97,26 @@ fn distinct(experts: u64, top_k: u64, tokens: f64) -> [f64; SKEWS] {
     })
 }
 
-fn prepared(known: &Known, precision: Precision, subject: String, rows: Vec<Row>) -> Prepared {
+fn prepared(known: &Known, kind: Kind, kernel: Option<String>, rows: Vec<Row>, laws: &[Fitted]) -> Prepared {
+    let (precision, weights, routing) = kind;
+    let subject = |routing: &str| named(format!("{precision}{weights}, {routing}"), kernel.clone());
+    let even = laws.iter().find(|law| law.operation == ID && law.subject == subject(BALANCED));
     let read = |row: &Row| row.bytes + row.reached.map_or(0.0, |reached| reached.each_b * reached.experts[SKEWS / 2]);
+    // Kernels for many small products may read far below what memory gives, and even routing shows how fast they do. How
+    // uneven another routing is and how fast it has the experts read show alike in most cases: what is known of the
+    // bandwidth tells them apart.
+    let width = if routing == BALANCED { 0.4 } else { 0.05 };
+    let bandwidth = known.bandwidth(Role::Bandwidth, width, &rows, read);
     let mut parameters = vec![
         known.fixed("fixed", 0, 4.0),
-        known.bandwidth(Role::Bandwidth, 0.05, &rows, read),
+        Parameter { prior: even.and_then(|law| law.value("bandwidth")).unwrap_or(bandwidth.prior), ..bandwidth },
         known.throughput(precision, 0.6, 0.4, &rows),
         exponent(),
     ];
-    if !subject.contains(BALANCED) {
-        // How uneven the routing is and how fast the experts are read show alike in most cases: the bandwidth's
-        // narrow prior tells them apart.
+    if routing != BALANCED {
         parameters.push(Parameter { name: "skew", unit: "", role: Role::Skew, prior: 0.6, sigma: 0.5, limit: None });
     }
+    let subject = subject(&routing);
     let measure = format!("moe in {subject}, at three or more layers, over batches of 1 to 512");
     Prepared { operation: ID, subject, law: Law { parameters, join: Join::Smooth }, rows, smooth: true, measure }
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::discrepancy::Discrepancy;
 use super::held_out::{self, CONFIDENCE, HeldOut, held_out};
 use super::law::{Law, Role, Row};
 use super::solve::{draws, solve};
-use crate::stats::Sorted;
+use crate::stats::{Discrepancy, Sorted};
 use crate::units::{digits, with_prefix};
 
 /// An operation ready to be fitted.
@@ -23,7 +22,7 @@ pub struct Prepared {
     pub law: Law,
     /// Its rows.
     pub rows: Vec<Row>,
-    /// Whether it may have a discrepancy: kernels have favourite shapes, a whole step has none.
+    /// Whether it may have a discrepancy: kernels have favourite shapes.
     pub smooth: bool,
     /// What to measure where rows are too few.
     pub measure: String,

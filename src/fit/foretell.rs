@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::calibration::{last_cache_b, operations};
+use super::calibration::{dependents, last_cache_b, operations};
 use super::fitted::{Fitted, Prepared};
 use super::held_out::{CONFIDENCE, Errors};
 use super::known::Known;
 use super::law::Row;
-use super::{Calibration, measured, step};
+use super::{Calibration, measured};
 use crate::hardware::Gpu;
 use crate::record::{DeviceInfo, Run};
 use crate::stats::Sorted;
@@ -108,7 +108,7 @@ impl Calibration {
         let devices = [(run, device)];
         let (known, items) = (Known::of(&devices, gpu), measured(run, device));
         let mut prepared = operations(&known, &items, last_cache_b(&devices));
-        prepared.extend(step::prepare(&known, &items, &self.laws));
+        prepared.extend(dependents(&known, &items, &self.laws));
         prepared
     }
 

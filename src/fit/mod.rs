@@ -8,7 +8,6 @@ mod bandwidth;
 mod calibration;
 mod collective;
 mod decoding;
-mod discrepancy;
 mod experts;
 mod fitted;
 mod foretell;
@@ -25,7 +24,6 @@ use std::cmp::Ordering;
 
 pub use calibration::{Allowed, CALIBRATION_VERSION, Calibration, Ceiling, FitError, Source};
 pub use decoding::{Breakdown, CROSSOVER, CurveFit, DecodeCurve, DecodeStep, FITTED_LEAST, LayerCost, decode_curves};
-pub use discrepancy::Discrepancy;
 pub use fitted::{CLUSTERS_LEAST, Constant, Fitted, Missing};
 pub use foretell::{ForetellError, Foretold};
 pub use held_out::{CONFIDENCE, Errors, HeldOut};
@@ -33,6 +31,8 @@ pub use matmul::{Product, products};
 pub use solve::DRAWS;
 pub use staircase::{HOLDS, Level, Staircase, Step, staircases};
 pub use step::PRODUCTS;
+
+pub use crate::stats::Discrepancy;
 
 use crate::record::{Precision, Quantity, Record, Run};
 use crate::summary::{Estimate, Summary};

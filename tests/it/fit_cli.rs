@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rooflint::fit::Calibration;
 use rooflint::record::{DeviceKind, Line, Run};
 use serde_json::Value;
 
-use super::fit_laws::{ROWS, SIDES, WORLD, attention, h100, products};
+use super::fit_few::steps;
+use super::fit_laws::{ROWS, SIDES, WORLD, attention, fit, h100, products};
 
 /// Writes a run as its file.
 pub fn write(run: &Run, path: &Path) {
@@ -70,6 +72,36 @@ fn fit_prints_constants_and_errors_and_writes_what_cost_reads() {
         file["sentence"].as_str().unwrap().contains("one user sees ")
             && !file["sentence"].as_str().unwrap().contains("at most")
     );
+}
+
+#[test]
+fn a_batch_that_steps_are_slow_at_is_served_as_slowly() {
+    let folder = tempfile::tempdir().unwrap();
+    // Steps of 16 sequences and more than a thousand tokens take a quarter longer in every model.
+    let records = steps(&[0.0; 4], 0.005, 3, |batch, context| if batch == 16 && context > 1000 { 1.25 } else { 1.0 });
+    let calibration = fit(records);
+    let law = &calibration.laws[0];
+    let mut plain = calibration.clone();
+    plain.laws[0].discrepancy = None;
+    let speed = |name: &str, calibration: &Calibration, batch: u64, end: &str| -> f64 {
+        let path = folder.path().join(name);
+        fs::write(&path, serde_json::to_string(calibration).unwrap()).unwrap();
+        let asked =
+            format!("cost serve --model llama-3.1-8b --gpu {name} --batch {batch} --context 2048 --format json");
+        let (code, told, complaint) = call(folder.path(), &asked);
+        assert_eq!(code, 0, "{complaint}");
+        let answer: Value = serde_json::from_str(&told).unwrap();
+        answer["answer"]["served"]["user_tok_s"][end].as_f64().unwrap()
+    };
+    for batch in [1, 16] {
+        let place = [(batch as f64).log2(), 11.0, 0.0];
+        let longer = law.discrepancy.as_ref().expect("a discrepancy").at(place).exp();
+        for end in ["low", "value", "high"] {
+            let ratio = speed("plain.json", &plain, batch, end) / speed("field.json", &calibration, batch, end);
+            assert!((ratio / longer - 1.0).abs() < 1e-9, "batch {batch}, {end}: {ratio} for {longer}");
+        }
+        assert!(batch == 1 || longer > 1.08, "{longer}");
+    }
 }
 
 #[test]

@@ -22,11 +22,11 @@ fn sheet() -> Gpu {
     hardware::find("h100_sxm").expect("a datasheet")
 }
 
-fn fit(records: Vec<Record>) -> Calibration {
+pub fn fit(records: Vec<Record>) -> Calibration {
     Calibration::of(&[h100(records)], Some(&sheet()), Allowed::default()).expect("a calibration")
 }
 
-fn joint(read: f64, compute: f64, exponent: f64) -> f64 {
+pub fn joint(read: f64, compute: f64, exponent: f64) -> f64 {
     (read.powf(exponent) + compute.powf(exponent)).powf(1.0 / exponent)
 }
 
@@ -68,7 +68,7 @@ pub fn products(world: World, sides: &[u64], rows: &[u64], seed: u64) -> Vec<Rec
     records
 }
 
-fn law<'a>(calibration: &'a Calibration, operation: &str, subject: &str) -> &'a Fitted {
+pub fn law<'a>(calibration: &'a Calibration, operation: &str, subject: &str) -> &'a Fitted {
     calibration.law(operation, subject).unwrap_or_else(|| panic!("{operation} {subject}: {:?}", calibration.missing))
 }
 
@@ -409,12 +409,14 @@ fn whole_steps_of_a_model_that_was_held_out_are_foretold() {
             assert_eq!((law.clusters, law.held_out.groups), (4, 4));
             let held = &law.held_out;
             println!(
-                "{system} {framework}: mean {:.2} %, median {:.2} %; maximum {:.2} %, sum {:.2} %; {:.1} % in an interval of {:.1} %",
+                "{system} {framework}: mean {:.2} %, median {:.2} %; maximum {:.2} %, sum {:.2} %; {:.1} % ({:.0} to {:.0}) in an interval of {:.1} %",
                 100.0 * held.errors.mean,
                 100.0 * held.errors.median,
                 100.0 * held.maximum.mean,
                 100.0 * held.sum.mean,
                 100.0 * held.coverage,
+                100.0 * held.coverage_within[0],
+                100.0 * held.coverage_within[1],
                 100.0 * held.width
             );
             let most = if framework == "vllm" { most } else { 0.05 };

@@ -102,6 +102,24 @@ fn each_kind_of_table_keeps_to_its_axes() {
 }
 
 #[test]
+fn experts_without_a_gate_have_two_matrices() {
+    let (run, _) = imported(&["--system", "h200_sxm", "--framework", "vllm"]);
+    let of = |hidden: u64| run.records.iter().filter(move |record| record.case.count("hidden") == Some(hidden));
+    for (hidden, matrices) in [(2688, Some(2)), (1024, Some(2)), (4096, None)] {
+        assert_eq!(of(hidden).count(), 2, "hidden {hidden}");
+        assert!(of(hidden).all(|record| record.case.count("matrices") == matrices), "hidden {hidden}");
+    }
+    // With a third matrix 64 tokens through those of Nemotron 3 Nano would be 1.3 times as fast as memory.
+    let record = of(2688).max_by_key(|record| record.case.count("tokens")).unwrap();
+    let rate = record.work.bytes().0 as f64 / times(record)[0];
+    assert!((4.0e12..4.2e12).contains(&rate), "{rate}");
+    // Earlier tables of vLLM gave the same layer a gate.
+    let (run, _) = imported(&["--system", "a100_sxm", "--framework", "vllm"]);
+    let gated = run.records.iter().filter(|record| record.case.count("hidden") == Some(2688)).collect::<Vec<_>>();
+    assert!(gated.len() == 1 && gated[0].case.count("matrices").is_none(), "{gated:?}");
+}
+
+#[test]
 fn messages_are_counted_in_bytes_and_collectives_stand_alone() {
     let (run, _) = imported(&["--system", "a100_sxm", "--framework", "nccl"]);
     let sizes: Vec<u64> = run.records.iter().filter_map(|record| record.case.count("size")).collect();
@@ -120,8 +138,8 @@ fn rows_that_repeat_a_case_are_its_samples() {
     let (run, told) = imported(&["--system", "a100_sxm", "--framework", "vllm"]);
     assert!(run.records.iter().any(|record| times(record).len() == 2), "{told}");
     let samples: usize = run.records.iter().map(|record| times(record).len()).sum();
-    assert_eq!(samples, 8);
-    assert!(told.contains("8 rows (") && told.contains("are its further samples"), "{told}");
+    assert_eq!(samples, 9);
+    assert!(told.contains("9 rows (") && told.contains("are its further samples"), "{told}");
 }
 
 #[test]
@@ -249,6 +267,16 @@ fn work_follows_the_formulas() {
     // Two tokens choosing 2 of 8 at random reach 8 (1 - (3/4)^2) = 3.5 on average.
     assert_eq!(experts("power_law_1.2", 2).bytes_read_b.0, expert * 7 / 2 + 2 * 1024 * 2);
     assert_eq!(experts("balanced", 2).operations().0, 2 * 2 * 2 * 3 * 1024 * 2048);
+
+    // Of a layer on four GPUs each has a quarter of the weights and of the work, and all tokens.
+    let counts = [("tokens", 100), ("hidden", 1024), ("intermediate", 2048), ("top_k", 2), ("experts", 8)];
+    let counts = [&counts[..], &[("tensor", 2), ("expert_parallel", 2)]].concat();
+    let quarter = operations::work(&case("moe", &[("precision", "bf16"), ("routing", "balanced")], &counts)).unwrap();
+    assert_eq!(quarter.bytes_read_b.0, 8 * expert / 4 + 100 * 1024 * 2);
+    assert_eq!(4 * quarter.operations().0, experts("balanced", 100).operations().0);
+    // Products of 8-bit numbers are written in 16 bits.
+    let narrow = case("matmul", &[("precision", "fp8_e4m3")], &[("m", 3), ("n", 5), ("k", 7)]);
+    assert_eq!(operations::work(&narrow).unwrap().bytes_written_b.0, 3 * 5 * 2);
 
     let nothing = operations::work(&case("matmul", &[("precision", "nvfp4")], &[("m", 1), ("n", 1), ("k", 1)]));
     assert_eq!(nothing, Err(NoWork::Precision("nvfp4".to_owned())));

@@ -60,6 +60,8 @@ mod figures;
 mod fit;
 /// `rooflint fit`, and `rooflint cost` by what it wrote.
 mod fit_cli;
+/// Laws that rest on few models, and kernels slower than memory.
+mod fit_few;
 /// Records to laws: what each operation takes, and how well that is known.
 mod fit_laws;
 /// Another run foretold by fitted laws.

@@ -7,12 +7,15 @@ use rooflint::claims::{Backing, Evidence, Judgement, Library, Quantity, Rank, ex
 use rooflint::fit::DRAWS;
 use rooflint::hardware::{self, Rate};
 use rooflint::import::lint::{Lint, Reason};
-use rooflint::record::Provenance;
-use rooflint::reference::{CALIBRATED, figures, of_run, published, runs};
+use rooflint::import::operations;
+use rooflint::record::{AxisValue, Provenance, Record, Run};
+use rooflint::reference::{CALIBRATED, figures, median, of_run, published, runs};
 use rooflint::report::view::Drawn;
 use rooflint::report::{ClaimsView, Judged, plots};
 use rooflint::units::Hertz;
 use serde_json::Value;
+
+use super::support::{measured, seconds};
 
 fn with_references() -> Evidence {
     Evidence::datasheets().unwrap().with(references().unwrap())
@@ -294,4 +297,53 @@ fn cost_curves_have_a_band_where_ceilings_were_measured() {
         }
     }
     assert!(plots::draw(plot).unwrap().file().contains("<polygon"), "the band is drawn");
+}
+
+#[test]
+fn rows_that_show_something_else_move_no_figure() {
+    let runs = runs().unwrap();
+    let named = |name: &str| runs.iter().find(|(known, _)| known.starts_with(name)).unwrap().1.clone();
+    // A copy of some row a thousandth as long, with other axes and its own work.
+    let with = |run: &Run, benchmark: &str, axes: &[(&str, AxisValue)]| {
+        let mut run = run.clone();
+        let like = |record: &&Record| {
+            let case = &record.case;
+            let gathers = case.word("operation").is_none_or(|operation| operation == "all_gather");
+            let plain = case.word("weights").is_none() && case.word("precision").is_none_or(|one| one != "fp8_e4m3");
+            case.benchmark == benchmark && gathers && plain && record.outcome.measurement().is_some()
+        };
+        let mut other = run.records.iter().find(like).unwrap().clone();
+        for (axis, value) in axes {
+            other.case.axes.insert((*axis).to_owned(), value.clone());
+        }
+        other.work = operations::work(&other.case).unwrap();
+        let short = measured(&mut other);
+        short.samples.iter_mut().for_each(|sample| sample.elapsed_s = seconds(sample.elapsed_s.get() / 1e3));
+        run.records.push(other);
+        of_run(&run).unwrap()
+    };
+    let products = named("h100_sxm-vllm");
+    let count = |axis, count: u64| (axis, AxisValue::Count(count));
+    let usual = of_run(&products).unwrap();
+    for axes in [
+        // Fewer rows than show arithmetic; weights of another format; one row of weights that a cache holds.
+        vec![count("m", 512), count("n", 8192), count("k", 8192)],
+        vec![count("m", 4096), count("n", 8192), count("k", 8192), ("weights", AxisValue::from("i4"))],
+        vec![count("m", 1), count("n", 2048), count("k", 2048)],
+    ] {
+        assert_eq!(with(&products, "matmul", &axes), usual, "{axes:?}");
+    }
+    assert_ne!(with(&products, "matmul", &[count("m", 4096), count("n", 8192), count("k", 8192)]), usual);
+    let links = named("h100_sxm-nccl");
+    let usual = of_run(&links).unwrap();
+    for axes in [vec![count("gpus", 2), count("size", 1 << 29)], vec![count("gpus", 8), count("size", 1 << 12)]] {
+        assert_eq!(with(&links, "collective", &axes), usual, "{axes:?}");
+    }
+    assert_ne!(with(&links, "collective", &[count("gpus", 8), count("size", 1 << 30)]), usual);
+}
+
+#[test]
+fn of_two_figures_the_median_is_between() {
+    assert_eq!([&[1.0, 4.0][..], &[5.0, 1.0, 2.0], &[7.0]].map(median), [Some(2.5), Some(2.0), Some(7.0)]);
+    assert_eq!(median(&[]), None);
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rooflint::stats::{
     Interval, Sorted, SplitMix64, Stop, StoppingRule, bimodal, effective_count, lag1, median_interval, median_ratio,
-    settled, theil_sen,
+    settled, student, theil_sen,
 };
 
 use crate::support::{noisy, normal};
@@ -408,5 +408,28 @@ proptest! {
         if let Some(sample) = Sorted::new(values.iter().copied()) {
             let _ = (bimodal(&sample), sample.mad(), median_ratio(&sample, &sample, 0.95, 1));
         }
+    }
+}
+
+#[test]
+fn students_quantiles_are_those_of_the_tables() {
+    // Quantiles at (i + 1/2) / count: of ten the last is that of 95 %, of twenty that of 97.5 %, of a hundred that of 99.5 %.
+    for (freedom, t) in [
+        (1, [6.3138, 12.7062, 63.6567]),
+        (2, [2.9200, 4.3027, 9.9248]),
+        (3, [2.3534, 3.1824, 5.8409]),
+        (4, [2.1318, 2.7764, 4.6041]),
+        (8, [1.8595, 2.3060, 3.3554]),
+        (30, [1.6973, 2.0423, 2.7500]),
+    ] {
+        for (count, t) in [10, 20, 100].into_iter().zip(t) {
+            let quantiles = student(freedom, count);
+            assert_eq!(quantiles.len(), count);
+            let last = quantiles[count - 1];
+            assert!((last / t - 1.0).abs() < 1e-3, "{freedom} degrees of freedom, {count} quantiles: {last} for {t}");
+            assert!((quantiles[0] / t + 1.0).abs() < 1e-3, "as far below: {}", quantiles[0]);
+            assert!(quantiles.windows(2).all(|pair| pair[0] < pair[1]), "in order");
+        }
+        assert!(student(freedom, 1)[0].abs() < 1e-9, "half lie below nothing");
     }
 }

@@ -224,5 +224,9 @@ fn law(parts: &Parts, others: &Others, source: String) -> Result<StepLaw, Failur
     let best = parts.constants(None, others).ok_or_else(damaged)?;
     let draws = (0..DRAWS).map(|at| parts.constants(Some(at), others));
     let draws: Option<Vec<StepConstants>> = draws.collect();
-    Ok(StepLaw { best, draws: draws.ok_or_else(damaged)?, source })
+    let discrepancy = match parts {
+        Parts::Whole(law) => law.discrepancy.clone(),
+        Parts::Operations(..) => None,
+    };
+    Ok(StepLaw { best, draws: draws.ok_or_else(damaged)?, discrepancy, source })
 }

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 
-use crate::fit::{Calibration, Errors, Fitted, Foretold};
+use crate::fit::{Calibration, Errors, Fitted, Foretold, HeldOut};
 
 /// The laws' constants.
 pub fn constants(calibration: &Calibration, width: Option<usize>) -> String {
@@ -34,7 +34,7 @@ pub fn errors(calibration: &Calibration, width: Option<usize>) -> String {
             error(&held.maximum),
             error(&held.sum),
             held.decode.as_ref().map_or(String::new(), error),
-            percent(held.coverage),
+            inside(held),
             percent(held.width),
         ]);
     }
@@ -105,6 +105,12 @@ fn cases(law: &Fitted) -> String {
 
 fn error(errors: &Errors) -> String {
     format!("{} ({})", percent(errors.mean), percent(errors.median))
+}
+
+/// The share in the interval, and the shares that may be true.
+fn inside(held: &HeldOut) -> String {
+    let [low, high] = held.coverage_within.map(|share| 100.0 * share);
+    format!("{} ({low:.0} to {high:.0})", percent(held.coverage))
 }
 
 fn percent(share: f64) -> String {

@@ -165,6 +165,22 @@ fn attention(row: &Row<'_>, phase: &str, context: u64) -> Vec<(&'static str, Axi
     axes
 }
 
+/// Hidden and inner size, experts per token and experts of mixtures without a gate: Nemotron 3 Nano, Super and Ultra, with the
+/// last's experts between narrow activations or wide. The configurations that come with the tables have squared ReLUs there
+/// (`mlp_hidden_act: relu2`).
+const WITHOUT_GATE: [[u64; 4]; 4] =
+    [[2688, 1856, 6, 128], [1024, 2688, 22, 512], [2048, 5120, 22, 512], [8192, 5120, 22, 512]];
+
+/// Whether a layer was measured without a gate. TensorRT-LLM's kernels are named for it. vLLM's tables of 0.24 measured those
+/// mixtures as they are, by kernels named for their experts: with a third matrix their rows in bf16 would be faster than memory.
+/// Earlier ones, and most of SGLang's, gave them one.
+fn is_without_gate(row: &Row<'_>) -> bool {
+    let layer = ["hidden_size", "inter_size", "topk", "num_experts"].map(|column| row.count(column));
+    let kernel = row.word("kernel_source");
+    kernel.contains("nongated")
+        || kernel.starts_with("vllm_") && kernel.ends_with("experts") && WITHOUT_GATE.contains(&layer)
+}
+
 fn moe(row: &Row<'_>) -> Vec<(&'static str, AxisValue)> {
     let mut axes = formats(row.word("moe_dtype"));
     axes.extend([
@@ -177,8 +193,7 @@ fn moe(row: &Row<'_>) -> Vec<(&'static str, AxisValue)> {
         ("expert_parallel", row.count("moe_ep_size").into()),
         ("routing", row.word("distribution").into()),
     ]);
-    // Experts without a gate have two matrices.
-    if row.word("kernel_source").contains("nongated") {
+    if is_without_gate(row) {
         axes.push(("matrices", 2.into()));
     }
     axes
