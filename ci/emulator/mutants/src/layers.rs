@@ -51,7 +51,8 @@ fn add_norm(precision: Precision, code: u32, of: Launch<'_>) -> Vec<Direct> {
         .map(|(rows, width, flags)| usual(rows, width, flags))
         .into();
     for kept in 1..=5 {
-        let [full, more] = [0, 1].map(|more| pack * (256 * kept + more));
+        // A row is a multiple of eight numbers: two packs of binary32.
+        let [full, more] = [0, pack.max(8)].map(|more| 256 * kept * pack + more);
         all.extend([7, 1, 4, 0].map(|flags| usual(1, more, flags)));
         all.extend([usual(1, full, 7), heavy(more, 0), heavy(more, 4)]);
     }
