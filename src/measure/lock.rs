@@ -1,9 +1,13 @@
-//! Two runs never measure one device: each holds a lock file named after the device while it runs.
+//! Two runs never measure one device: each holds a lock file named after the device while it runs. A device that others
+//! are measured against, a peer of their copies, is held for as long as such a case takes.
+//!
+//! Nobody ever waits for a lock: two runs that each want the other's device would wait for ever.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
+use crate::device;
 use crate::record::{DeviceInfo, DeviceKind};
 
 /// Held for as long as a device is measured; the system lets go of it when the process ends, however it ends.
@@ -17,10 +21,12 @@ pub struct DeviceLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run measures it.
-    #[error("{device} is being measured by another run; wait for it to end, or choose another --device")]
+    #[error("{device} is being measured by {holder}; wait for it to end, or choose another --device")]
     Busy {
         /// Which device.
         device: String,
+        /// Who does: another run, with the number of its process if that is told.
+        holder: String,
     },
     /// The lock file cannot be used.
     #[error("cannot use the lock file {}: {source}; set XDG_RUNTIME_DIR to a folder you can write", path.display())]
@@ -44,12 +50,39 @@ impl DeviceLock {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.or_else(|_| File::open(&path)).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: Some(file) }),
+            Ok(()) => {
+                // For those who find it taken. It is as good without.
+                let _ = file.set_len(0).and_then(|()| writeln!(&file, "{}", std::process::id()));
+                Ok(Self { _file: Some(file) })
+            }
             Err(TryLockError::WouldBlock) => {
-                Err(LockError::Busy { device: format!("{} ({})", device.selector, device.name) })
+                let device = format!("{} ({})", device.selector, device.name);
+                Err(LockError::Busy { device, holder: holder(&path) })
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+
+    /// Takes the lock of another device of the same backend, which a case copies to; `None` where there is nothing to
+    /// lock: `ours`, the devices of this run, are locked already, and the case itself says that there is no such device.
+    pub fn take_peer(number: u32, of: &DeviceInfo, ours: &[DeviceInfo]) -> Result<Option<Self>, LockError> {
+        let described =
+            device::select(&format!("{}:{number}", of.backend)).ok().map(|(backend, rest)| (backend.describe)(rest));
+        let Some(Ok(peer)) = described else { return Ok(None) };
+        if ours.iter().any(|device| path_of(device) == path_of(&peer)) {
+            return Ok(None);
+        }
+        Self::take(&peer).map(Some)
+    }
+}
+
+/// Who holds a lock, as its file says.
+fn holder(path: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(32).read_to_string(&mut text));
+    match (read, text.trim().parse::<u32>()) {
+        (Ok(_), Ok(process)) => format!("another run (process {process})"),
+        _ => "another run".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::measure::case::Phase;
+use crate::measure::lock::DeviceLock;
 use crate::measure::plan::{Plan, Planned};
 use crate::measure::settings::Settings;
 use crate::measure::together;
@@ -226,7 +227,14 @@ impl Supervisor {
         {
             return Some(Outcome::Failed(reason.clone()));
         }
-        let selector = &plan.devices[planned.device as usize].selector;
+        let device = &plan.devices[planned.device as usize];
+        // Who measures that one too would spoil both figures. It is not waited for: he may want this one.
+        let peer = planned.benchmark.peer(&planned.case).map(|peer| DeviceLock::take_peer(peer, device, &plan.devices));
+        let _peer = match peer.transpose() {
+            Ok(lock) => lock,
+            Err(error) => return Some(Outcome::Skipped(format!("the peer cannot be had: {error}"))),
+        };
+        let selector = &device.selector;
         match self.attempt(&mut hand.worker, selector, planned, settings, watch) {
             Attempt::Ended(outcome) => Some(outcome),
             Attempt::Unusable(reason) => {

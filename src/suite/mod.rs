@@ -269,6 +269,11 @@ pub trait Benchmark: Sync {
         false
     }
 
+    /// The number of the other device that a case copies to, among those of its device's backend.
+    fn peer(&self, _case: &Case) -> Option<u32> {
+        None
+    }
+
     /// When the host waits while this case is timed.
     fn wait(&self, _case: &Case) -> Wait {
         Wait::AfterAll

@@ -106,6 +106,13 @@ impl Benchmark for Transfer {
         case.word("route") != Some("device_to_device")
     }
 
+    fn peer(&self, case: &Case) -> Option<u32> {
+        match places(case) {
+            [_, Place::Peer { device, .. }] => Some(device),
+            _ => None,
+        }
+    }
+
     fn work(&self, case: &Case) -> Work {
         let (size, [from, to]) = (size_of(case), places(case));
         let bytes_written_b = ByteCount(if from == to { size } else { 0 });

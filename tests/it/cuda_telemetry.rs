@@ -24,7 +24,8 @@ fn measured(run: &Run) -> &Measurement {
 
 #[test]
 fn the_link_is_read_while_data_move() {
-    // At rest the emulated link is in its first generation.
+    // At rest the emulated link is in its first generation, and so it is for the first that looks while data move: one look,
+    // whenever it is, does not find it awake.
     let Some((run, page)) = copied("") else { return };
     let conditions = &measured(&run).conditions;
     assert_eq!([&conditions["pcie_generation"], &conditions["pcie_width"]], ["4 of 4", "16 of 16"]);

@@ -1,6 +1,8 @@
 //! Transfers through CUDA on the emulator: both directions at once, and to another device with access on and off. Left out
 //! where the emulator is not.
 
+use std::fs::File;
+
 use rooflint::record::Outcome;
 
 use crate::cuda::{emulated, outcomes};
@@ -72,4 +74,37 @@ fn without_a_second_device_there_is_no_peer() {
         let told_so = |outcome: &Outcome| matches!(outcome, Outcome::Skipped(reason) if reason.contains(told));
         assert!(!outcomes.is_empty() && outcomes.iter().all(told_so), "{text}");
     }
+}
+
+#[test]
+fn a_peer_that_another_run_measures_is_left_alone() {
+    let two = [("ROOFLINT_EMULATOR", "small-two")];
+    let run = transfer("--axis route=device_to_peer,pinned_to_device");
+    let Some((code, text, folder)) = emulated(&run, &two) else { return };
+    assert_eq!(code, 0, "{text}");
+    // Each device has been locked, by its address, and has the number of the process that held it.
+    let mut locks: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    locks.retain(|path| path.extension().is_some_and(|extension| extension == "lock"));
+    locks.sort();
+    let [_, peer] = locks.as_slice() else { panic!("{locks:?}") };
+    assert!(std::fs::read_to_string(peer).unwrap().trim().parse::<u32>().is_ok());
+    // Another run holds the second one, and has a right to copy to the first: neither waits.
+    let held = tempfile::tempdir().unwrap();
+    let lock = File::create(held.path().join(peer.file_name().unwrap())).unwrap();
+    lock.lock().unwrap();
+    std::io::Write::write_all(&mut &lock, b"4711\n").unwrap();
+    let runtime = held.path().to_str().unwrap();
+    let Some((_, text, folder)) = emulated(&run, &[two[0], ("XDG_RUNTIME_DIR", runtime)]) else { return };
+    let outcomes = outcomes(&folder);
+    let (skipped, others): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| match outcome {
+        Outcome::Skipped(reason) => reason.contains("cuda:1") && reason.contains("another run (process 4711)"),
+        _ => false,
+    });
+    assert_eq!((skipped.len(), others.len()), (2, 1), "{text}");
+    assert!(others[0].measurement().is_some(), "{text}");
+    // Devices of one run are each other's peers, though both are locked from its beginning.
+    let both = run.replace("--device cuda:0", "--device cuda:all");
+    let Some((code, text, folder)) = emulated(&both, &two) else { return };
+    assert_eq!(code, 0, "{text}");
+    assert!(self::outcomes(&folder).iter().all(|outcome| outcome.measurement().is_some()), "{text}");
 }

@@ -1,7 +1,10 @@
 //! Tables of a report that are arranged otherwise than case by case.
 
-use rooflint::record::{Case, DeviceKind, OtherProcesses, Outcome, Process, Quantity, Reading, Record, Work};
+use rooflint::record::{
+    Case, DeviceKind, OtherProcesses, Outcome, Process, Quantity, Reading, Record, Rejection, Work,
+};
 use rooflint::report::{View, markdown};
+use rooflint::units::Hertz;
 
 use crate::sample_run::{self, device, run};
 
@@ -125,6 +128,33 @@ fn arithmetic_stands_against_the_datasheet_and_the_clock() {
     assert_eq!((f16[3].as_str(), f16[4].as_str(), f16[5].as_str()), ("87 %", "1614", "99 %"), "{f16:?}");
     let f32 = shown("fma f32 528");
     assert_eq!((f32[3].as_str(), f32[5].as_str()), ("98 %", "98 %"), "{f32:?}");
+
+    // The clock is the median of the samples that count, and a case whose clock was not measured has no peak at it.
+    let with_clocks = |clocks: &dyn Fn(usize) -> (Option<Hertz>, Option<Rejection>)| {
+        let mut run = run.clone();
+        for Record { case, outcome, .. } in &mut run.records {
+            let Outcome::Measured(measured) = outcome else { continue };
+            if case.benchmark != "mma" || case.word("precision") != Some("f16") {
+                continue;
+            }
+            for (at, sample) in measured.samples.iter_mut().enumerate() {
+                (sample.clock_hz, sample.rejected) = clocks(at);
+            }
+        }
+        let text = markdown::render(&View::of(&[run]), markdown::Plots::Omitted);
+        let line = text.lines().find(|line| line.starts_with("| mma f16 rounds")).unwrap_or_default().to_owned();
+        line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let half = Hertz::new(915e6);
+    // A third of the samples, the slowest of all, was rejected; of the others less than half were at the lower clock.
+    let mixed = with_clocks(&|at| match at % 3 {
+        0 => (Hertz::new(100e6), Some(Rejection::Stolen)),
+        1 => (half, None),
+        _ => (if at % 9 == 2 { half } else { Hertz::new(457.5e6) }, None),
+    });
+    assert_eq!((mixed[3].as_str(), mixed[4].as_str(), mixed[5].as_str()), ("87 %", "915", "175 %"), "{mixed:?}");
+    let unknown = with_clocks(&|_| (None, None));
+    assert_eq!((unknown[3].as_str(), unknown[4].as_str(), unknown[5].as_str()), ("87 %", "", ""), "{unknown:?}");
 
     // That driver's run told no waves; where one case has them there is a column.
     assert!(table.columns.iter().all(|column| column.title != "Waves"));

@@ -261,3 +261,60 @@ fn with_places(number: f64, like: &str) -> String {
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::plan::Planned;
+    use crate::measure::search::Finalist;
+    use crate::record::Outcome;
+    use crate::units::ByteCount;
+
+    /// The table of a search on an H100 that found one product, at 300 TFLOP/s and these clocks.
+    fn shown(clock_hz: Option<f64>) -> String {
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/gpu-nvidia-h100-80gb-hbm3-20261122");
+        let run = crate::store::load(&folder).unwrap().run;
+        let is_large = |record: &&Record| {
+            let case = &record.case;
+            case.benchmark == "matmul" && case.count("m") == Some(4096) && case.word("precision") == Some("f16")
+        };
+        let mut record = run.records.iter().find(is_large).unwrap().clone();
+        let Outcome::Measured(measured) = &mut record.outcome else { panic!("measured") };
+        let elapsed_s = 2.0 * 4096_f64.powi(3) * f64::from(measured.repeats) / 300e12;
+        for sample in &mut measured.samples {
+            sample.elapsed_s = Seconds::new(elapsed_s).unwrap();
+            sample.clock_hz = clock_hz.and_then(Hertz::new);
+            sample.rejected = None;
+        }
+        let benchmark = crate::suite::find("matmul").unwrap();
+        let planned = || Planned { device: 0, benchmark, case: record.case.clone(), footprint: ByteCount::ZERO };
+        let plan = Plan { devices: run.header.devices.clone(), cases: vec![planned(), planned()] };
+        let finalist = Finalist { candidate: 0, burst: Some(record.clone()), sustained: Some(record.clone()) };
+        let found = Found {
+            fates: vec![None],
+            sizes: vec![1],
+            finalists: vec![finalist],
+            best_so_far: None,
+            failures: Vec::new(),
+            spent: Seconds::ZERO,
+            interrupted: false,
+        };
+        let candidates = [Candidate { burst: 0, sustained: 1 }];
+        text(&plan, &[Group { precision: "f16", candidates: &candidates, found }], None)
+    }
+
+    #[test]
+    fn a_rate_stands_against_the_peak_at_its_clock() {
+        // The datasheet's 989.4 TFLOP/s are at 1830 MHz: half of them at half of that.
+        let text = shown(Some(915e6));
+        let line = text.lines().find(|line| line.contains("4096 own   burst")).unwrap();
+        assert!(text.contains("At its clock"), "{text}");
+        let cells: Vec<_> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let shares: Vec<_> = cells.iter().filter(|cell| cell.ends_with('%')).collect();
+        assert_eq!(shares, [&"30.3 %", &"60.6 %"], "{text}");
+        assert!(line.contains("915 MHz"), "{text}");
+        let text = shown(None);
+        assert!(text.contains("Of datasheet") && !text.contains("At its clock") && !text.contains("60.6 %"), "{text}");
+    }
+}

@@ -206,6 +206,7 @@ pub(super) fn geometry(
     let blocks = match variant.blocks {
         Blocks::PerUnit(blocks) => blocks * device.info.compute_units.max(1),
         Blocks::Asked => asked.max(1),
+        Blocks::Of(_) if asked > 0 => asked,
         Blocks::Of(blocks) => {
             u32::try_from(blocks(args, variant.threads).max(1)).unwrap_or(i32::MAX as u32).min(i32::MAX as u32)
         }

@@ -16,7 +16,7 @@ pub(super) enum Blocks {
     Words(u32),
     /// As many as it takes for each thread to work on so many lanes.
     Lanes(u32),
-    /// As many as the arguments say, for blocks of so many threads.
+    /// As many as the arguments say, for blocks of so many threads, unless the launch asks for a number.
     Of(fn(&[Value], u32) -> u64),
 }
 

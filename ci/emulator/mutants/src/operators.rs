@@ -210,7 +210,10 @@ fn matrices(instruction: &Instruction) -> impl Iterator<Item = Vec<String>> {
 
 fn steps(instruction: &Instruction) -> impl Iterator<Item = Vec<String>> {
     let kept = |operand| Some(vec![instruction.moved(operand).to_string()]);
-    let registers = instruction.operands.iter().skip(1).all(|operand| immediate(operand).is_none());
+    // Of a number added `index` makes another; zero, with which unrolled sums begin, is no step of them.
+    let is_zero = |operand: &String| ["0f00000000", "0d0000000000000000"].contains(&operand.as_str());
+    let is_number = |operand: &String| immediate(operand).is_some() || is_zero(operand);
+    let registers = !instruction.operands.iter().skip(1).any(is_number);
     let lines = match instruction.stem() {
         // Products of matrix units add to what their result holds.
         "st" | "atom" | "red" | "cp" | "mma" | "wgmma" => Some(Vec::new()),

@@ -1,5 +1,5 @@
 //! The management library (NVML) beside the emulated driver: the same devices, with nothing amiss but what is asked for.
-//! The link to the host sleeps unless data move over it.
+//! The link to the host sleeps unless data move over it, and is slow to wake: who looks once sees it at rest whenever that is.
 //!
 //! `ROOFLINT_EMULATOR` and `ROOFLINT_EMULATOR_FAULT` mean what they mean to the driver: `nvml_not_permitted` refuses all
 //! that is asked of a device, `nvml_not_supported` what some cards do not tell, `nvml_link_generation:N` and
@@ -84,10 +84,15 @@ fn driver_says(question: &CStr) -> bool {
     }
 }
 
-/// The generation of the link to the host: the first while nothing moves over it.
+/// Whether data have been seen to move over the link to the host.
+static WOKEN: AtomicBool = AtomicBool::new(false);
+
+/// The generation of the link to the host: the first while nothing moves over it, and for the first that looks while
+/// something does.
 fn link_generation(model: &Model) -> Answer<u32> {
-    let awake = || fault("nvml_link_generation").unwrap_or(model.pcie_generation);
-    told(if driver_says(c"rooflintEmulatorCopying") { awake() } else { 1 })
+    let moves = driver_says(c"rooflintEmulatorCopying");
+    let awake = moves && WOKEN.swap(true, Ordering::AcqRel);
+    told(if awake { fault("nvml_link_generation").unwrap_or(model.pcie_generation) } else { 1 })
 }
 
 /// # Safety

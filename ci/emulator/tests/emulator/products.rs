@@ -92,18 +92,18 @@ fn way(format: &str, name: &str, tile: [usize; 2], threads: u32, shared: usize) 
 /// The ways of mma.sync, for formats of 16 and of 8 bits alike.
 fn warps(format: &str) -> Vec<Way> {
     vec![
-        way(format, "warps_128x256", [128, 256], 256, 3 * 24 << 10),
-        way(format, "warps_128x128", [128, 128], 128, 4 * 16 << 10),
-        way(format, "warps_64x64", [64, 64], 128, 4 * 16 << 10),
-        way(format, "warps_16x64", [16, 64], 128, 6 * 10 << 10),
+        way(format, "warps_128x256", [128, 256], 256, (3 * 24) << 10),
+        way(format, "warps_128x128", [128, 128], 128, (4 * 16) << 10),
+        way(format, "warps_64x64", [64, 64], 128, (4 * 16) << 10),
+        way(format, "warps_16x64", [16, 64], 128, (6 * 10) << 10),
     ]
 }
 
 fn groups(format: &str) -> Vec<Way> {
     vec![
-        way(format, "groups_128x256", [128, 256], 256, 4 * 48 << 10),
-        way(format, "groups_128x128", [128, 128], 256, 5 * 32 << 10),
-        way(format, "groups_64x128", [64, 128], 128, 4 * 24 << 10),
+        way(format, "groups_128x256", [128, 256], 256, (4 * 48) << 10),
+        way(format, "groups_128x128", [128, 128], 256, (5 * 32) << 10),
+        way(format, "groups_64x128", [64, 128], 128, (4 * 24) << 10),
     ]
 }
 

@@ -96,7 +96,7 @@ fn descriptors_lead_to_the_chunks_of_the_tables() {
         let [leading, stride] = [leading, stride].map(|number| number.parse::<u64>().expect("a number"));
         let code = ["none", "128", "64", "32"].iter().position(|known| *known == swizzle).expect("a swizzle") as u64;
         let start = 0x8000;
-        let bits = code << 62 | (stride / 16) << 32 | (leading / 16) << 16 | start / 16;
+        let bits = code << 62 | (stride / 16) << 32 | (leading / 16) << 16 | (start / 16);
         let descriptor = Descriptor::of(bits).expect("a descriptor");
         let transposed = major == "mn";
         let chunks = if transposed { 8 } else { 2 };
