@@ -197,13 +197,13 @@ fn shows_fits(curves: &[&DecodeCurve]) -> bool {
     curves.len() <= 2
 }
 
-/// The fit in a sentence. Its throughput is told only where arithmetic takes half as long as reading at the last batch:
-/// elsewhere it is what was supposed before.
+/// The fit in a sentence. Its throughput is told only where arithmetic takes as long as reading at the last batch: elsewhere
+/// it rests on what was supposed before.
 fn fit(curve: &DecodeCurve) -> Option<String> {
     let (fit, last) = (curve.fit.as_ref()?, curve.steps.last()?);
     let read = last.work.bytes().0 as f64 / fit.bandwidth;
     let compute = last.work.operations().0 as f64 / fit.throughput;
-    let computes = match compute >= 0.5 * read {
+    let computes = match compute >= read {
         true => format!("computes at {}", with_prefix(fit.throughput, "FLOP/s")),
         false => "is bound by arithmetic at none of these batches".to_owned(),
     };
