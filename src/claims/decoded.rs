@@ -50,8 +50,7 @@ fn weights(step: &DecodeStep) -> f64 {
 /// A step's time over that of reading its weights at the measured bandwidth, and the case behind that.
 fn over_read(run: &Run, index: u32, step: &DecodeStep) -> Option<(Estimate, String)> {
     let ceilings = Ceilings::of(run, index);
-    let shown = ceilings.plateau.as_ref().is_some_and(|plateau| plateau.shows_memory());
-    let read = ceilings.memory.iter().find(|memory| memory.kernel == "read").filter(|_| shown)?;
+    let read = ceilings.shown_read()?;
     let of = |time: f64, rate: f64| time * rate / weights(step);
     let (time, rate) = (step.time, read.rate);
     let value =

@@ -20,7 +20,7 @@ const MATMUL: &[(&str, &[Precision])] = &[
 /// fitted to its products. Of those that have a name in the catalogue, or are the host's processor: memory capacity,
 /// bandwidth of reading memory, and the fastest matrix product of each precision.
 ///
-/// Bandwidth counts only if the run shows that memory was measured and not a cache ([`crate::fit::Plateau::shows_memory`]).
+/// Bandwidth counts only if the run shows that memory was measured and not a cache ([`Ceilings::shown_read`]).
 ///
 /// # Errors
 /// None for the datasheets as committed.
@@ -37,9 +37,7 @@ pub fn measured(run: &Run) -> Result<Vec<Fact>, HardwareError> {
         facts.extend(of_shape(run, index, rank, &whose)?);
         let Some(gpu) = name_of(device)? else { continue };
         let ceilings = Ceilings::of(run, index);
-        let read = ceilings.memory.iter().find(|memory| memory.kernel == "read");
-        let shown = ceilings.plateau.as_ref().is_some_and(|plateau| plateau.shows_memory());
-        let read = read.filter(|_| shown).map(|read| ("memory_bandwidth", read.rate, read.case.as_str()));
+        let read = ceilings.shown_read().map(|read| ("memory_bandwidth", read.rate, read.case.as_str()));
         let capacity = device.memory_b.map(|bytes| {
             let value = bytes.0 as f64;
             ("memory_capacity", Estimate { value, low: value, high: value }, "as its driver reports it")

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches, Subcommand};
 
-use super::{Command, Exit, Failure, complain, print, report};
+use super::{Command, Exit, Failure, load, print, report};
 use crate::claims::{Evidence, Judgement, Library, Verdict, explain, measured, parse, references};
 use crate::export;
 use crate::record::Run;
 use crate::report::Judged;
 use crate::report::terminal;
-use crate::store;
 
 pub const COMMAND: Command = Command {
     name: "claims",
@@ -103,12 +102,8 @@ impl Arguments {
 impl Sources {
     fn load(&self) -> Result<(Library, Evidence), Failure> {
         let library = library(&self.files)?;
-        let mut runs = Vec::new();
-        for path in &self.runs {
-            let loaded = store::load(path).map_err(|error| not_a_run(path, &library, &error))?;
-            loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
-            runs.push(loaded.run);
-        }
+        let run = |path: &PathBuf| load(path, |error| not_a_run(path, &library, &error));
+        let runs = self.runs.iter().map(run).collect::<Result<Vec<_>, _>>()?;
         Ok((library, evidence(&runs)?))
     }
 }

@@ -22,9 +22,13 @@ mod worker;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+
+use crate::record::Run;
+use crate::store::{self, StoreError};
 
 /// A subcommand. To add one: its file, and a row in [`COMMANDS`].
 struct Command {
@@ -147,6 +151,14 @@ fn print(text: &str) -> Result<(), Failure> {
 /// Writes a message to standard error; there is nowhere to report that this failed.
 fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// The run of a file or folder; what is to be noted of it goes to standard error. `failed` says what a file that is no run
+/// means to the command.
+fn load(path: &Path, failed: impl Fn(StoreError) -> Failure) -> Result<Run, Failure> {
+    let loaded = store::load(path).map_err(failed)?;
+    loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
+    Ok(loaded.run)
 }
 
 /// Columns of the terminal that standard output goes to; `None` if it goes elsewhere.

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, claims, complain, print, terminal_width};
+use super::{Command, Exit, Failure, claims, load, print, terminal_width};
 use crate::record::Run;
 use crate::report::terminal::{self, Signs, Style, Terminal};
 use crate::report::{self, About, View};
-use crate::store;
 use crate::suite;
 
 pub const COMMAND: Command = Command {
@@ -29,12 +28,7 @@ struct Arguments {
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let mut runs = Vec::new();
-    for path in &arguments.runs {
-        let loaded = store::load(path).map_err(Failure::usage)?;
-        loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
-        runs.push(loaded.run);
-    }
+    let runs: Vec<Run> = arguments.runs.iter().map(|path| load(path, Failure::usage)).collect::<Result<_, _>>()?;
     make_folder(&arguments.out, "choose another --out")?;
     write(&arguments.out, &runs)?;
     let page = if runs.is_empty() { "claims.html" } else { "report.html" };

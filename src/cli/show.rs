@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, complain, print};
+use super::{Command, Exit, Failure, load, print};
 use crate::export;
-use crate::store;
 
 pub const COMMAND: Command = Command {
     name: "show",
@@ -25,8 +24,7 @@ struct Arguments {
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let format = export::find(&arguments.format).map_err(Failure::usage)?;
-    let loaded = store::load(&arguments.run).map_err(Failure::usage)?;
-    loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
-    print(&(format.render)(&loaded.run).map_err(Failure::usage)?)?;
+    let run = load(&arguments.run, Failure::usage)?;
+    print(&(format.render)(&run).map_err(Failure::usage)?)?;
     Ok(Exit::Fine)
 }

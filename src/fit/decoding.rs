@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::known::{Known, exponent};
-use super::law::{Join, Law, Role, Row};
+use super::law::{AMOUNTS, Join, Law, Role, Row};
 use super::solve::solve;
-use super::step::kv_bytes;
+use super::step::{kv_bytes, share};
 use super::{Ceilings, ComputeCeiling, Measured, measured};
-use crate::llm::{self, DecodeShape};
 use crate::record::{Case, OperationWork, Precision, Run, Work};
 use crate::stats::Sorted;
 use crate::summary::Estimate;
@@ -177,6 +176,9 @@ pub fn decode_curves(run: &Run, device: u32) -> Vec<DecodeCurve> {
             kinds.entry(kind).or_default().push(item);
         }
     }
+    if kinds.is_empty() {
+        return Vec::new();
+    }
     let known = Known::of(&[(run, device)], None);
     let fitted = |mut curve: DecodeCurve| {
         curve.fit = fitted(&known, &curve);
@@ -190,7 +192,7 @@ fn fitted(known: &Known, curve: &DecodeCurve) -> Option<CurveFit> {
     let row = |step: &DecodeStep| Row {
         time_s: step.time.value,
         cluster: String::new(),
-        amounts: [0.0; 4],
+        amounts: [0.0; AMOUNTS],
         bytes: step.work.bytes().0 as f64,
         flop: step.work.operations().0 as f64,
         reached: None,
@@ -227,10 +229,7 @@ fn curve((model, precision, context, unusual): Kind, items: &[&Measured]) -> Opt
     counts.dedup();
     let layers = *counts.last()?;
     let steps = of(layers);
-    let case = &items.first()?.record.case;
-    let ranks = |axis| case.count(axis).and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
-    let shape = llm::find(&model).and_then(|model| DecodeShape::new(&model, ranks("tensor"), ranks("pipeline"), None));
-    let share_layers = shape.ok().map(|shape| shape.layers);
+    let share_layers = share(&items.first()?.record.case, None).map(|shape| shape.layers);
     let fewer: Vec<(u64, DecodeStep)> =
         counts[..counts.len() - 1].iter().flat_map(|count| of(*count).into_iter().map(|step| (*count, step))).collect();
     let cost = |step: &DecodeStep| {

@@ -81,8 +81,10 @@ impl Calibration {
             self.device.split(" and ").any(|name| name == info.name) && info.is_publishable() == self.publishable
         };
         let Some(device) = infos.iter().position(alike) else {
-            let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
-            return Err(ForetellError::Device { laws: self.device.clone(), run: names.join(", ") });
+            let named = |name: &str, is_hardware| format!("{name}{}", if is_hardware { "" } else { " (not hardware)" });
+            let names: Vec<String> = infos.iter().map(|info| named(&info.name, info.is_publishable())).collect();
+            let laws = named(&self.device, self.publishable);
+            return Err(ForetellError::Device { laws, run: names.join(", ") });
         };
         let groups = fitted.iter().flat_map(|run| {
             let devices = 0..run.header.devices.len() as u32;

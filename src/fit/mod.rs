@@ -134,6 +134,12 @@ struct Measured<'a> {
 }
 
 impl Ceilings {
+    /// The read ceiling, where the run shows that memory was measured and not a cache ([`Plateau::shows_memory`]).
+    pub fn shown_read(&self) -> Option<&MemoryCeiling> {
+        let shown = self.plateau.as_ref().is_some_and(Plateau::shows_memory);
+        self.memory.iter().find(|ceiling| ceiling.kernel == "read").filter(|_| shown)
+    }
+
     /// The ceilings of the run's `device`-th device. Records of other devices, and those that were not
     /// measured, are passed over.
     pub fn of(run: &Run, device: u32) -> Self {

@@ -56,10 +56,16 @@ fn row(item: &Measured) -> Option<Row> {
     })
 }
 
-/// Bytes of keys and values that a step of a model of the catalogue reads.
-pub(super) fn kv_bytes(case: &Case, layers: u64, batch: u64, context: u64) -> Option<u64> {
+/// One GPU's share of a model of the catalogue, with so many layers of it or all.
+pub(super) fn share(case: &Case, layers: Option<u64>) -> Option<llm::DecodeShape> {
     let model = llm::find(case.word("model")?).ok()?;
-    let shape = llm::DecodeShape::new(&model, 1, 1, Some(layers)).ok()?;
+    let ranks = |axis| case.count(axis).and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+    llm::DecodeShape::new(&model, ranks("tensor"), ranks("pipeline"), layers).ok()
+}
+
+/// Bytes of keys and values that a step of a share of a model of the catalogue reads.
+pub(super) fn kv_bytes(case: &Case, layers: u64, batch: u64, context: u64) -> Option<u64> {
+    let shape = share(case, Some(layers))?;
     let precision: Precision = case.word("precision")?.parse().ok()?;
     let read = |operation: llm::DecodeOperation| operation.instances * operation.kv_read;
     Some(shape.operations(batch, context).into_iter().map(read).sum::<u64>() * precision.size())

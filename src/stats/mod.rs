@@ -2,7 +2,8 @@
 //!
 //! What speaks of samples rests on ranks or medians, never on means and standard deviations: times on a shared
 //! machine are skewed, tied by the timer's step and correlated with their neighbours, and one preempted
-//! sample must not move a figure. What fits share stands beside it: Student's distribution, and a smooth field of residuals. All of it is deterministic; the bootstrap takes its seed.
+//! sample must not move a figure. What fits share stands beside it: Student's distribution, and a smooth field of
+//! residuals. All of it is deterministic; the bootstrap takes its seed.
 
 mod autocorrelation;
 mod bimodal;

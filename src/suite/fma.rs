@@ -17,8 +17,8 @@ static META: Meta = Meta {
     question: "How many multiply-adds per second can this device do when nothing waits for memory?",
     formula: "2 x lanes x iterations / median time of a repeat: each lane does a chain of x = x a + b, which counts as \
               2 FLOP (2 OP for integers) a step. For bf16 with its sums in f32 a step adds two products to x: 4 FLOP. For \
-              i8 a step is x plus the dot product of x's and a's four signed \
-              bytes: 8 OP. Bytes: the final value of every lane.",
+              i8 a step is x plus the dot product of x's and a's four signed bytes: 8 OP. Bytes: the final value of \
+              every lane.",
     caveats: &[
         "This is the ceiling of the plain vector units. Matrix units, where a device has them, are another ceiling: \
          see matmul.",

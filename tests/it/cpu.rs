@@ -150,55 +150,50 @@ pub fn packed_step(x: u32, factor: u32) -> u32 {
     products.fold(x, u32::wrapping_add)
 }
 
-#[test]
-fn fma_of_packed_bytes_is_the_sum_of_four_products() {
-    let mut cpu = open();
+/// `fma` of 1000 lanes and 37 steps in every way: each lane's word must be the expected one, and nothing written past them.
+fn every_fma(cpu: &mut dyn Device, precision: u32, [factor, term]: [f64; 2], expected: impl Fn(u32) -> u32) {
     let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
-    const FACTOR: u32 = 0x7f03_4d21;
-    let args = |factor: u32| {
-        let factor = Arg::F64(f64::from(factor.cast_signed()));
-        vec![Arg::Buffer(Slot(0)), Arg::U32(4), Arg::U64(1000), Arg::U64(37), factor, Arg::F64(0.0)]
-    };
-    let options = cpu.options(&Step::launch("fma", args(FACTOR))).unwrap();
+    let options = cpu.options(&Step::launch("fma", fma_args(precision, [factor, term]))).unwrap();
     assert!(!options.is_empty());
     for option in options {
         cpu.fill(out, Pattern::Poison).unwrap();
         let name = option.variant().to_owned();
         let (steps, bindings) = (vec![option], vec![vec![out]]);
         cpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
-        let found = words(cpu.as_mut(), out, 1024);
+        let found = words(cpu, out, 1024);
         for lane in 0..1000_u32 {
-            let expected = (0..37).fold(lane.wrapping_mul(0x9e37_79b1), |x, _| packed_step(x, FACTOR));
-            assert_eq!(found[lane as usize], expected, "{name}: lane {lane}");
+            assert_eq!(found[lane as usize], expected(lane), "{name}: lane {lane}");
         }
         assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "{name} wrote past its lanes");
     }
+}
+
+fn fma_args(precision: u32, [factor, term]: [f64; 2]) -> Vec<Arg> {
+    let sizes = [Arg::U32(precision), Arg::U64(1000), Arg::U64(37)];
+    [Arg::Buffer(Slot(0))].into_iter().chain(sizes).chain([Arg::F64(factor), Arg::F64(term)]).collect()
+}
+
+#[test]
+fn fma_of_packed_bytes_is_the_sum_of_four_products() {
+    let mut cpu = open();
+    const FACTOR: u32 = 0x7f03_4d21;
+    let spelled = |factor: u32| [f64::from(factor.cast_signed()), 0.0];
+    every_fma(cpu.as_mut(), 4, spelled(FACTOR), |lane| {
+        (0..37).fold(lane.wrapping_mul(0x9e37_79b1), |x, _| packed_step(x, FACTOR))
+    });
     // Instructions read one operand's bytes as unsigned: a factor for which that matters is refused.
-    let steps = vec![Step::launch("fma", args(0x8000_0001))];
+    let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
+    let steps = vec![Step::launch("fma", fma_args(4, spelled(0x8000_0001)))];
     let program = Program { steps, bindings: vec![vec![out]], outputs: vec![out], submit: Submit::Stream };
     assert!(matches!(cpu.record(&program), Err(DeviceError::Call { .. })));
 }
 
 #[test]
 fn fma_of_pairs_adds_both_products_to_a_sum() {
-    let mut cpu = open();
-    let out = cpu.alloc(ByteCount(4096), Place::Device).unwrap();
-    let args = [Arg::U32(6), Arg::U64(1000), Arg::U64(37), Arg::F64(1.5), Arg::F64(-0.25)];
-    let args = [Arg::Buffer(Slot(0))].into_iter().chain(args).collect();
-    let options = cpu.options(&Step::launch("fma", args)).unwrap();
-    assert!(!options.is_empty());
-    for option in options {
-        cpu.fill(out, Pattern::Poison).unwrap();
-        let name = option.variant().to_owned();
-        let (steps, bindings) = (vec![option], vec![vec![out]]);
-        cpu.record(&Program { steps, bindings, outputs: vec![out], submit: Submit::Stream }).unwrap();
-        let found = words(cpu.as_mut(), out, 1024);
-        for lane in 0..1000_u32 {
-            let start = 1.0 + (lane.wrapping_mul(0x9e37_79b1) >> 22) as f32 / 1024.0;
-            assert_eq!(f32::from_bits(found[lane as usize]), start + 37.0 * (2.25 + 0.0625), "{name}: lane {lane}");
-        }
-        assert!(found[1000..].iter().all(|word| *word == Pattern::Poison.word(0)), "{name} wrote past its lanes");
-    }
+    every_fma(open().as_mut(), 6, [1.5, -0.25], |lane| {
+        let start = 1.0 + (lane.wrapping_mul(0x9e37_79b1) >> 22) as f32 / 1024.0;
+        (start + 37.0 * (2.25 + 0.0625)).to_bits()
+    });
 }
 
 #[test]

@@ -77,6 +77,19 @@ fn the_crossover_lies_between_the_batches_around_it() {
 }
 
 #[test]
+fn keys_and_values_of_a_step_are_those_of_the_share() {
+    let kv = |record: Record| decode_curves(&run(vec![record]), 0)[0].steps[0].kv_b;
+    // 30 layers, 3 KV heads of 64, 256 tokens, 2 bytes, both.
+    let whole = 30 * 3 * 64 * 256 * 2 * 2;
+    assert_eq!(kv(step(1, LAYERS, 0.01)), Some(whole));
+    assert_eq!(kv(step(8, 15, 0.01)), Some(8 * whole / 2));
+    let one_of_three = step(1, LAYERS, 0.01);
+    let one_of_three = Record { case: one_of_three.case.with("tensor", 3), ..one_of_three };
+    assert_eq!(kv(one_of_three), Some(whole / 3));
+    assert_eq!(kv(with(&step(1, LAYERS, 0.01), "model", "unheard_of")), None);
+}
+
+#[test]
 fn a_curve_is_fitted_as_two_rates() {
     // 270 MB and, for each sequence, as many operations: 0.25 of the former's time at 64.
     let rates = (27e9, 432e9);

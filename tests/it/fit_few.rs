@@ -7,7 +7,7 @@ use rooflint::stats::SplitMix64;
 use rooflint::units::Hertz;
 use serde_json::Value;
 
-use super::fit_laws::{ROWS, SIDES, WORLD, attention, fit, joint, law, products};
+use super::fit_laws::{ROWS, SIDES, WORLD, World, attention, fit, joint, law, mixtures, products};
 use super::support::{case, measured, normal, record, seconds, work};
 
 /// Layers, and parameters of a layer, of models like those that are served.
@@ -100,46 +100,16 @@ fn a_calibration_from_before_says_nothing_of_how_sure_a_share_is() {
 }
 
 /// Mixtures in bf16 whose kernel reads experts at a fraction of what memory gives.
-fn mixtures(routing: &str, skew: f64, bandwidth: f64) -> Vec<Record> {
-    let mut random = SplitMix64::new(11);
-    let mut records = Vec::new();
-    for (hidden, inner, top_k, experts) in
-        [(4096_u64, 14336_u64, 2_u64, 8_u64), (2048, 768, 8, 128), (4096, 1536, 8, 128), (7168, 2048, 8, 256)]
-    {
-        for tokens in [1_u64, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
-            let chance = |expert: u64| (expert as f64).powf(-skew);
-            let all: f64 = (1..=experts).map(chance).sum();
-            let meets = |expert| (top_k as f64 * chance(expert) / all).min(1.0);
-            let uneven: f64 = (1..=experts).map(|at| 1.0 - (1.0 - meets(at)).powf(tokens as f64)).sum();
-            let expected = experts as f64 * (1.0 - (1.0 - top_k as f64 / experts as f64).powf(tokens as f64));
-            let even = (tokens * top_k).min(experts) as f64;
-            let (reached, declared) = if routing == "balanced" { (even, even) } else { (uneven, expected) };
-            let moved = 2 * (2 * tokens * hidden + 2 * tokens * top_k * (hidden + 2 * inner));
-            let expert = (6 * hidden * inner) as f64;
-            let flop = 6 * hidden * inner * top_k * tokens;
-            let time = 100e-6 + joint((moved as f64 + reached * expert) / bandwidth, flop as f64 / 500e12, 2.0);
-            let counts = [
-                ("tokens", tokens),
-                ("hidden", hidden),
-                ("intermediate", inner),
-                ("top_k", top_k),
-                ("experts", experts),
-            ];
-            let mut axes = counts.map(|(name, count)| (name, AxisValue::Count(count))).to_vec();
-            axes.push(("routing", AxisValue::from(routing)));
-            let work = work((2 * tokens * hidden) + (declared * expert) as u64, 0, &[(Precision::Bf16, flop)]);
-            let time = time * (0.02 * normal(&mut random)).exp();
-            records.push(record(case("moe", &axes), work, Quantity::Duration, &[time]));
-        }
-    }
-    records
+fn slow_mixtures(routing: &str, skew: f64, bandwidth: f64) -> Vec<Record> {
+    let world = World { fixed: 100e-6, bandwidth, throughput: 500e12, exponent: 2.0, noise: [0.0, 0.02] };
+    mixtures(world, routing, skew, 11)
 }
 
 #[test]
 fn a_kernel_that_reads_experts_slowly_is_slow_and_not_uneven() {
     let slow = 0.65e12;
-    let mut records = mixtures("balanced", 0.0, slow);
-    records.extend(mixtures("power_law_1.01", 0.75, slow));
+    let mut records = slow_mixtures("balanced", 0.0, slow);
+    records.extend(slow_mixtures("power_law_1.01", 0.75, slow));
     let calibration = fit(records);
     for subject in ["bf16, balanced", "bf16, power_law_1.01"] {
         let law = law(&calibration, "moe", subject);
@@ -229,7 +199,7 @@ fn steps_on_several_gpus_or_with_other_gaps_are_none_of_the_usual_ones() {
 
 #[test]
 fn rows_that_a_law_does_not_speak_of_leave_it_as_it_is() {
-    let mut records = mixtures("balanced", 0.0, 2.8e12);
+    let mut records = slow_mixtures("balanced", 0.0, 2.8e12);
     records.extend(products(WORLD, &SIDES[..3], &ROWS, 31));
     let usual = fit(records.clone());
     let with = |axis: &str, value: AxisValue, of: Vec<Record>| {
@@ -243,7 +213,7 @@ fn rows_that_a_law_does_not_speak_of_leave_it_as_it_is() {
         }
         fit(all)
     };
-    let moe = || mixtures("balanced", 0.0, 2.8e12);
+    let moe = || slow_mixtures("balanced", 0.0, 2.8e12);
     for (axis, value) in [("tensor", 2), ("expert_parallel", 4), ("tokens", 1024)] {
         let found = with(axis, AxisValue::Count(value), moe());
         assert_eq!(law(&found, "moe", "bf16, balanced"), law(&usual, "moe", "bf16, balanced"), "{axis}");

@@ -33,12 +33,12 @@ pub fn joint(read: f64, compute: f64, exponent: f64) -> f64 {
 /// What products truly take in a made-up world.
 #[derive(Clone, Copy)]
 pub struct World {
-    fixed: f64,
-    bandwidth: f64,
-    throughput: f64,
-    exponent: f64,
+    pub fixed: f64,
+    pub bandwidth: f64,
+    pub throughput: f64,
+    pub exponent: f64,
     /// Spread of each shape's own factor, and of each case's.
-    noise: [f64; 2],
+    pub noise: [f64; 2],
 }
 
 pub const WORLD: World =
@@ -225,10 +225,10 @@ fn attention_has_a_fixed_cost_and_a_bandwidth_of_its_own() {
     }
 }
 
-#[test]
-fn a_mixtures_skew_is_recovered() {
-    let (fixed, bandwidth, throughput, exponent, skew) = (25e-6, 2.85e12, 400e12, 2.0, 0.75);
-    let mut random = SplitMix64::new(23);
+/// Mixtures in bf16 of four shapes, with tokens spread evenly or, by a power law, with a skew. What the world's kernel reads
+/// is the experts that tokens reach; what an imported case declares, those that even choices would.
+pub fn mixtures(world: World, routing: &str, skew: f64, seed: u64) -> Vec<Record> {
+    let mut random = SplitMix64::new(seed);
     let mut records = Vec::new();
     for (hidden, inner, top_k, experts) in
         [(4096_u64, 14336_u64, 2_u64, 8_u64), (2048, 768, 8, 128), (4096, 1536, 8, 128), (7168, 2048, 8, 256)]
@@ -237,11 +237,15 @@ fn a_mixtures_skew_is_recovered() {
             let chance = |expert: u64| (expert as f64).powf(-skew);
             let all: f64 = (1..=experts).map(chance).sum();
             let meets = |expert| (top_k as f64 * chance(expert) / all).min(1.0);
-            let reached: f64 = (1..=experts).map(|at| 1.0 - (1.0 - meets(at)).powf(tokens as f64)).sum();
+            let uneven: f64 = (1..=experts).map(|at| 1.0 - (1.0 - meets(at)).powf(tokens as f64)).sum();
+            let expected = experts as f64 * (1.0 - (1.0 - top_k as f64 / experts as f64).powf(tokens as f64));
+            let even = (tokens * top_k).min(experts) as f64;
+            let (reached, declared) = if routing == "balanced" { (even, even) } else { (uneven, expected) };
             let moved = 2 * (2 * tokens * hidden + 2 * tokens * top_k * (hidden + 2 * inner));
-            let bytes = moved as f64 + reached * (6 * hidden * inner) as f64;
+            let expert = (6 * hidden * inner) as f64;
             let flop = 6 * hidden * inner * top_k * tokens;
-            let time = fixed + joint(bytes / bandwidth, flop as f64 / throughput, exponent);
+            let read = (moved as f64 + reached * expert) / world.bandwidth;
+            let time = world.fixed + joint(read, flop as f64 / world.throughput, world.exponent);
             let counts = [
                 ("tokens", tokens),
                 ("hidden", hidden),
@@ -252,16 +256,20 @@ fn a_mixtures_skew_is_recovered() {
                 ("expert_parallel", 1),
             ];
             let mut axes = counts.map(|(name, count)| (name, AxisValue::Count(count))).to_vec();
-            axes.push(("routing", AxisValue::from("power_law_1.01")));
-            let time = time * (0.02 * normal(&mut random)).exp();
-            // What imported mixtures declare: tokens, and the experts that even choices reach.
-            let evenly = experts as f64 * (1.0 - (1.0 - top_k as f64 / experts as f64).powf(tokens as f64));
-            let declared = (2 * tokens * hidden) as f64 + evenly * (6 * hidden * inner) as f64;
-            let work = work(declared as u64, 0, &[(Precision::Bf16, flop)]);
+            axes.push(("routing", AxisValue::from(routing)));
+            let time = time * (world.noise[1] * normal(&mut random)).exp();
+            let work = work((2 * tokens * hidden) + (declared * expert) as u64, 0, &[(Precision::Bf16, flop)]);
             records.push(record(case("moe", &axes), work, Quantity::Duration, &[time]));
         }
     }
-    let calibration = fit(records);
+    records
+}
+
+#[test]
+fn a_mixtures_skew_is_recovered() {
+    let (routing, skew) = ("power_law_1.01", 0.75);
+    let world = World { fixed: 25e-6, bandwidth: 2.85e12, throughput: 400e12, exponent: 2.0, noise: [0.0, 0.02] };
+    let calibration = fit(mixtures(world, routing, skew, 23));
     let law = law(&calibration, "moe", "bf16, power_law_1.01");
     let found = law.value("skew").unwrap();
     assert!((found - skew).abs() < 0.15, "{:?}", law.constants);

@@ -97,7 +97,8 @@ fn what_cannot_be_foretold_is_refused() {
     assert!(again.len() == 16 && again.iter().all(|of| of.seen), "{again:?}");
     let mut emulated = other(records.clone());
     emulated.header.devices[0].kind = DeviceKind::Emulated;
-    assert!(matches!(calibration.foretell(&[], &emulated, Some(&gpu)), Err(ForetellError::Device { .. })));
+    let refused = calibration.foretell(&[], &emulated, Some(&gpu)).expect_err("no hardware").to_string();
+    assert!(refused.contains("the run to foretell is of NVIDIA H100 80GB HBM3 (not hardware)"), "{refused}");
     let mut elsewhere = other(records);
     "NVIDIA H200".clone_into(&mut elsewhere.header.devices[0].name);
     let elsewhere = calibration.foretell(&[], &elsewhere, Some(&gpu));

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches};
 
-use super::{Command, Exit, Failure, complain, print, terminal_width};
+use super::{Command, Exit, Failure, load, print, terminal_width};
 use crate::fit::{Allowed, Calibration};
 use crate::hardware::{self, Gpu};
 use crate::record::Run;
-use crate::store;
 
 pub const COMMAND: Command = Command {
     name: "fit",
@@ -51,7 +50,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let runs = all(&arguments.runs)?;
     let calibration = fitted(&runs, allowed)?;
     let foretold = arguments.foretell.as_ref().map(|path| {
-        let run = load(path)?;
+        let run = load(path, Failure::usage)?;
         calibration.foretell(&runs, &run, identified(&run)?.as_ref()).map_err(Failure::usage)
     });
     let foretold = foretold.transpose()?;
@@ -76,20 +75,13 @@ pub fn of(paths: &[PathBuf], allowed: Allowed) -> Result<Calibration, Failure> {
 }
 
 fn all(paths: &[PathBuf]) -> Result<Vec<Run>, Failure> {
-    paths.iter().map(|path| load(path)).collect()
+    paths.iter().map(|path| load(path, Failure::usage)).collect()
 }
 
 fn fitted(runs: &[Run], allowed: Allowed) -> Result<Calibration, Failure> {
     let named = runs.iter().find(|run| !run.header.devices.is_empty());
     let gpu = named.map(identified).transpose()?.flatten();
     Calibration::of(runs, gpu.as_ref(), allowed).map_err(Failure::usage)
-}
-
-/// A run, with what is to be noted of its file said.
-fn load(path: &Path) -> Result<Run, Failure> {
-    let loaded = store::load(path).map_err(Failure::usage)?;
-    loaded.warnings.iter().for_each(|warning| complain(&format!("note: {warning}")));
-    Ok(loaded.run)
 }
 
 /// The datasheet of a run's first device, if the catalogue has it.

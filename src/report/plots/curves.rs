@@ -145,7 +145,6 @@ impl Plane {
         canvas.haloed(|pen| pen.text(at, &threshold.name, TEXT, anchor, Role::Ink))
     }
 
-    /// A marked point with its name, above or below it where others leave room.
     /// Small areas along a curve, which names keep off.
     fn along(&self, points: &[(f64, f64)]) -> Vec<Area> {
         const APART: f64 = 6.0;
@@ -164,6 +163,7 @@ impl Plane {
         places.map(|(x, y)| Area { left: x - 1, top: y - 1, right: x + 1, bottom: y + 1 }).collect()
     }
 
+    /// A marked point with its name, above or below it where others leave room.
     fn mark(&self, canvas: &mut Canvas, mark: &Mark, taken: &mut Vec<Area>) -> Result<(), ReportError> {
         let (x, y) = (self.x.at(mark.x), self.y.at(mark.y));
         canvas

@@ -122,10 +122,10 @@ impl Decoding<'_> {
                 Some((step.batch as f64, of(step.batch as f64, curve.bound_s(step, self.ceilings, self.matrix_units)?)))
             });
             let bound: Vec<_> = bound.collect();
-            if bound.len() > 1 && curves.len() <= 2 {
+            if bound.len() > 1 && has_room(curves) {
                 drawn.push(Curve { name: format!("{}: its bound", name(curve)), points: bound, band: Vec::new() });
             }
-            if let Some(fit) = curve.fit.as_ref().filter(|_| shows_fits(curves)) {
+            if let Some(fit) = curve.fit.as_ref().filter(|_| has_room(curves)) {
                 let steps = curve.steps.iter().zip(&fit.times_s);
                 let points = steps.map(|(step, time)| (step.batch as f64, of(step.batch as f64, *time))).collect();
                 drawn.push(Curve { name: format!("{}: the fit", name(curve)), points, band: Vec::new() });
@@ -192,8 +192,8 @@ fn crossover(curve: &DecodeCurve) -> String {
     }
 }
 
-/// Whether there is room for the fits beside the curves.
-fn shows_fits(curves: &[&DecodeCurve]) -> bool {
+/// Whether there is room for bounds and fits beside the curves.
+fn has_room(curves: &[&DecodeCurve]) -> bool {
     curves.len() <= 2
 }
 
@@ -213,7 +213,7 @@ fn fit(curve: &DecodeCurve) -> Option<String> {
 
 fn caption(curves: &[&DecodeCurve]) -> String {
     let crossovers: Vec<String> = curves.iter().map(|curve| crossover(curve)).filter(|text| !text.is_empty()).collect();
-    let fits: Vec<String> = curves.iter().filter(|_| shows_fits(curves)).filter_map(|curve| fit(curve)).collect();
+    let fits: Vec<String> = curves.iter().filter(|_| has_room(curves)).filter_map(|curve| fit(curve)).collect();
     format!(
         "One new token for every sequence of the batch. While reading the parameters is what takes the time, more sequences \
          cost little; then the line rises. Its bound is what the device's own read bandwidth and arithmetic ask for. {} {}",
